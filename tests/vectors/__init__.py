@@ -1,0 +1,1 @@
+"""Frozen test vectors of the record, and the script that makes them."""
