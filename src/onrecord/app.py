@@ -1,0 +1,236 @@
+"""The composition root: Settings in, a running App out. Only here implementations are picked."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from onrecord.domain import keys, record
+from onrecord.model import times
+from onrecord.model.access import (
+    INSTALLATION_ID,
+    INSTALLATION_UUID,
+    Actor,
+    Origin,
+    operator,
+    service,
+)
+from onrecord.model.errors import Refusal
+from onrecord.outside import signer as signers
+from onrecord.outside.bell import LocalBell
+from onrecord.outside.datadir import DataDirectory
+from onrecord.settings import Settings
+from onrecord.store import access, postgres, sqlite
+from onrecord.store import record as ledger
+from onrecord.store.db import Caller, Unavailable
+from onrecord.store.work import Store, Work
+
+CHECKPOINT_SECONDS = 60
+"""At least so often a checkpoint is made while there are changes (record.md, section 2)."""
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class App:
+    """A running installation: its store, its key, its bell, and what it counts in memory."""
+
+    settings: Settings
+    store: Store
+    signer: signers.FileSigner
+    directory: DataDirectory
+    bell: LocalBell = field(default_factory=LocalBell)
+    denied: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    """Refused uses of known keys: (entity_id, api_key_uuid, code) → count."""
+    used: dict[int, int] = field(default_factory=dict)
+    """When keys were last used: key id → microseconds."""
+    stopping: bool = False
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start_jobs(self) -> None:
+        """Begin what runs beside the requests."""
+        self._tasks.append(asyncio.create_task(self._every_minute()))
+
+    async def stop(self) -> None:
+        """Finish: nothing counted or acknowledged is lost by an orderly stop."""
+        self.stopping = True
+        self.bell.ring_all()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Unavailable):
+            await self.note_counts()
+            await self.make_checkpoints()
+        await self.store.close()
+        self.directory.let_go()
+
+    async def _every_minute(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_SECONDS)
+            try:
+                await self.note_counts()
+                await self.make_checkpoints()
+                await self.as_service(lambda work: access.forget_answers(work.db, times.now()))
+            except Exception:
+                log.exception("a minute's chores failed; they are tried again")
+
+    async def as_service(
+        self, run: Callable[[Work], Awaitable[T]], actor: Actor | None = None
+    ) -> T:
+        """Run a work as OnRecord itself."""
+        actor = actor or service(INSTALLATION_ID, INSTALLATION_UUID)
+        return await self.store.write(Caller(actor, Origin(keys.request_id())), run)
+
+    async def note_counts(self) -> None:
+        """Put the denied uses of the last minute on record, and note when keys were used."""
+        uses, self.used = self.used, {}
+        if uses:
+            await self.as_service(lambda work: access.note_key_uses(work.db, uses))
+        denied, self.denied = self.denied, {}
+        by_entity: dict[int, list[tuple[str, str, int]]] = {}
+        for (entity_id, key_uuid, code), count in denied.items():
+            by_entity.setdefault(entity_id, []).append((key_uuid, code, count))
+        for entity_id, rows in by_entity.items():
+            await self._note_denied(entity_id, rows)
+
+    async def _note_denied(self, entity_id: int, rows: list[tuple[str, str, int]]) -> None:
+        entity = await self.store.ask(lambda session: access.entity_by_id(session, entity_id))
+
+        async def note(work: Work) -> None:
+            for key_uuid, code, count in rows:
+                keys.note_denied(work, key_uuid, code, count)
+
+        if entity is not None:
+            await self.as_service(note, service(entity.id, entity.uuid))
+            self.bell.ring(entity_id)
+
+    def count_denied(self, key: access.Key, code: str) -> None:
+        """Count a refused use of a known key; it goes on record within a minute."""
+        place = (key.entity_id, key.uuid, code)
+        self.denied[place] = self.denied.get(place, 0) + 1
+
+    async def make_checkpoints(self) -> None:
+        """Make the checkpoint of every organisation whose record has grown."""
+        grown = await self.store.ask(ledger.without_checkpoint)
+        for entity_id, entity_uuid, _, _ in grown:
+            await self.as_service(
+                lambda work: record.checkpoint_at(work, self.signer),
+                service(entity_id, entity_uuid),
+            )
+
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        if self.stopping:
+            return False
+        try:
+            await self.store.ask(lambda session: ledger.head_of(session, INSTALLATION_ID))
+        except Unavailable:
+            return False
+        return True
+
+
+def make_store(settings: Settings) -> Store:
+    """Pick the engine: PostgreSQL when an address is set, else SQLite in the data directory."""
+    if settings.database_url:
+        return postgres.PostgresStore(settings.database_url)
+    return sqlite.SqliteStore(settings.data_dir / "onrecord.db")
+
+
+async def start(settings: Settings, *, purpose: str = "serve") -> App:
+    """Open the store, bring the schema up to date, make or check the installation and its key.
+
+    Raises Unavailable, NewerSchema, Held, Refusal (another signing key), OSError, ValueError.
+    """
+    directory = DataDirectory(settings.data_dir)
+    store = make_store(settings)
+    directory.hold(purpose, alone=False)
+    await store.open()
+    try:
+        await store.migrate()
+        host = await store.ask(lambda session: ledger.meta(session, "host"))
+        known = await store.ask(record.verifier_keys)
+        signer = signers.load_or_make(
+            settings.signing_key, host or settings.origin_host, may_make=not known
+        )
+        app = App(settings, store, signer, directory)
+        await _prepare(app)
+    except BaseException:
+        await store.close()
+        directory.let_go()
+        raise
+    return app
+
+
+async def _prepare(app: App) -> None:
+    async def prepare(work: Work) -> None:
+        await record.prepare_installation(work, app.signer, app.settings.origin_host)
+
+    await app.as_service(prepare)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, *, purpose: str = "serve") -> AsyncIterator[App]:
+    """Give a running App for a block."""
+    app = await start(settings, purpose=purpose)
+    try:
+        yield app
+    finally:
+        await app.stop()
+
+
+async def acting(app: App, entity_uuid: str | None, run: Callable[[Work], Awaitable[T]]) -> T:
+    """Run a work as the operator in an organisation (None: the installation); RB003, RN007."""
+    if entity_uuid is None:
+        actor = operator(INSTALLATION_ID, INSTALLATION_UUID)
+    else:
+        entity = await app.store.ask(lambda session: access.entity_of(session, entity_uuid.lower()))
+        if entity is None or entity.id == INSTALLATION_ID:
+            raise Refusal("RN007")
+        actor = operator(entity.id, entity.uuid)
+    return await app.store.write(Caller(actor, Origin(keys.request_id())), run)
+
+
+async def origin_host(app: App) -> str:
+    """Give the host part of the origin lines, fixed at the first start."""
+    host = await app.store.ask(lambda session: ledger.meta(session, "host"))
+    return host or app.settings.origin_host
+
+
+async def migrate(settings: Settings) -> int:
+    """Bring the schema up to date, alone on the data directory; Held while a server runs."""
+    with DataDirectory(settings.data_dir).hold("migrate", alone=True):
+        store = make_store(settings)
+        await store.open()
+        try:
+            return await store.migrate()
+        finally:
+            await store.close()
+
+
+async def write_archive(
+    app: App, entity_uuid: str, output: Path, as_of: int | None
+) -> dict[str, Any]:
+    """Write an organisation's sealed archive to a file, whole or not at all."""
+    plan = await acting(app, entity_uuid, lambda work: record.plan_archive(work, app.signer, as_of))
+
+    async def keep(options: str, note: str) -> None:
+        await app.as_service(lambda work: ledger.keep_seal(work.db, plan.entity.id, options, note))
+
+    temporary = output.with_name(f".{output.name}.part")
+    size = 0
+    try:
+        with temporary.open("wb") as file:
+            async for chunk in record.write_archive(app.store.ask, keep, app.signer, plan):
+                file.write(chunk)
+                size += len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {"file": str(output), "entity_uuid": entity_uuid, "as_of": plan.as_of, "bytes": size}

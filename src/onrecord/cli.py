@@ -1,0 +1,453 @@
+"""The command line: `onrecord`. Exit status 0; 1 refused, with one clear line; 2 usage."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from onrecord import __version__
+from onrecord import settings as configuration
+from onrecord.model.access import INSTALLATION_UUID
+from onrecord.model.errors import Refusal
+
+if TYPE_CHECKING:
+    from onrecord.proof.verify import Report
+
+
+class Context:
+    """What every command shares: the flags that pick the installation, and how to print."""
+
+    def __init__(self, **flags: Any) -> None:
+        """Keep the flags; settings are read when a command needs them."""
+        self.as_json = bool(flags.pop("as_json", False))
+        self.flags = flags
+
+    def settings(self, **more: Any) -> configuration.Settings:
+        """Read file, environment and flags."""
+        return configuration.load({**self.flags, **more})
+
+    def print(self, facts: Any, lines: Sequence[str] | None = None) -> None:
+        """Print facts as JSON, or as lines for people."""
+        if self.as_json:
+            click.echo(json.dumps(facts, ensure_ascii=False))
+        elif lines is not None:
+            click.echo("\n".join(lines))
+        else:
+            width = max(map(len, facts), default=0)
+            for name, value in facts.items():
+                click.echo(f"{name:<{width}}  {_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options every command has, and a Context as its first argument."""
+
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything lies.")
+    @click.option("--database-url", help="postgresql://… instead of SQLite.")
+    @click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
+    @wraps(command)
+    def wrapped(
+        data_dir: Path | None, database_url: str | None, *, as_json: bool, **rest: Any
+    ) -> Any:
+        context = Context(data_dir=data_dir, database_url=database_url, as_json=as_json)
+        return command(context, **rest)
+
+    return wrapped
+
+
+def _run(context: Context, act: Callable[[Any], Any]) -> Any:
+    """Open the installation, do one act in it, close it."""
+    from onrecord import app as composition
+
+    async def main() -> Any:
+        async with composition.running(context.settings(), purpose="a command") as running:
+            return await act(running)
+
+    logging.basicConfig(level="ERROR", format="%(message)s")
+    return asyncio.run(main())
+
+
+def _in(context: Context, entity_uuid: str | None, run: Callable[[Any], Any]) -> Any:
+    """Do one work as the operator in an organisation (None: the installation)."""
+    from onrecord import app as composition
+
+    return _run(context, lambda running: composition.acting(running, entity_uuid, run))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="onrecord")
+def cli() -> None:
+    """OnRecord: a messenger in which every conversation is on record and provable."""
+
+
+# -- serving -------------------------------------------------------------------------------------
+
+
+def _serving(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--host", help="The address to listen on (127.0.0.1).")(command)
+    command = click.option("--port", type=int, help="The port to listen on (8080).")(command)
+    return click.option("--public-url", help="Under which address people reach it.")(command)
+
+
+@cli.command()
+@_shared
+@_serving
+def serve(context: Context, **flags: Any) -> None:
+    """Migrate if needed, then serve."""
+    from onrecord.web import serving
+
+    serving.serve(context.settings(**flags))
+
+
+@cli.command()
+@_shared
+@_serving
+def demo(context: Context, **flags: Any) -> None:
+    """Make an example organisation, print its keys and lines to paste, then serve it."""
+    from onrecord.web import demonstration, serving
+
+    if context.flags["data_dir"] is None:
+        flags["data_dir"] = Path("onrecord-demo")
+    serving.serve(context.settings(**flags), demonstration.furnish)
+
+
+@cli.command()
+@_shared
+def migrate(context: Context) -> None:
+    """Bring the database's schema up to date; refused while a server runs."""
+    from onrecord import app as composition
+
+    number = asyncio.run(composition.migrate(context.settings()))
+    context.print({"schema": number}, [f"The schema is at version {number}."])
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the specification."""
+    from onrecord.web.openapi import specification
+    from onrecord.web.rows import ROWS
+
+    click.echo(json.dumps(specification(ROWS), indent=2, ensure_ascii=False))
+
+
+# -- organisations and members -------------------------------------------------------------------
+
+
+@cli.group()
+def org() -> None:
+    """Organisations."""
+
+
+@org.command("create")
+@click.option("--name", required=True)
+@click.option("--admin-email", required=True)
+@click.option("--admin-first-name", default="System", show_default=True)
+@click.option("--admin-last-name", default="Administrator", show_default=True)
+@click.option("--admin-username")
+@click.option("--admin-password")
+@_shared
+def org_create(context: Context, **given: Any) -> None:
+    """Make an organisation with its first system administrator."""
+    from onrecord.domain import organisations
+
+    new = organisations.NewOrganisation(**given)
+
+    async def act(running: Any) -> Any:
+        from onrecord import app as composition
+
+        host = await composition.origin_host(running)
+        return await composition.acting(
+            running, None, lambda work: organisations.create(work, new, host)
+        )
+
+    made = _run(context, act)
+    context.print(
+        {
+            "entity_uuid": made.entity_uuid,
+            "entity_user_xref_uuid": made.entity_user_xref_uuid,
+            "state": made.admin_state,
+            "name": given["name"],
+        }
+    )
+
+
+@org.command("list")
+@_shared
+def org_list(context: Context) -> None:
+    """List the organisations."""
+    from onrecord.store import access
+
+    found = _run(context, lambda running: running.store.ask(access.entities))
+    facts = [{"entity_uuid": one.uuid, "name": one.name, "state": one.state} for one in found]
+    lines = [f"{one['entity_uuid']}  {one['state']:<8}  {one['name']}" for one in facts]
+    context.print(facts, lines or ["There is no organisation yet."])
+
+
+def _state_command(name: str, state: str, meaning: str) -> None:
+    @org.command(name, help=meaning)
+    @click.option("--org", "entity_uuid", required=True, metavar="UUID")
+    @_shared
+    def command(context: Context, entity_uuid: str) -> None:
+        from onrecord.domain import organisations
+
+        _in(context, entity_uuid, lambda work: organisations.set_state(work, state))
+        context.print({"entity_uuid": entity_uuid.lower(), "state": state})
+
+
+_state_command("freeze", "frozen", "Pause an organisation; it can still be read and exported.")
+_state_command("unfreeze", "active", "End the pause.")
+_state_command("deactivate", "inactive", "Refuse everybody; the command line can still export.")
+_state_command("activate", "active", "Let everybody in again.")
+
+
+@org.command("set")
+@click.option("--org", "entity_uuid", required=True, metavar="UUID")
+@click.argument("key")
+@click.argument("value")
+@_shared
+def org_set(context: Context, entity_uuid: str, key: str, value: str) -> None:
+    """Give a setting of an organisation a value."""
+    from onrecord.domain import organisations
+
+    kept = _in(context, entity_uuid, lambda work: organisations.set_setting(work, key, value))
+    context.print({"entity_uuid": entity_uuid.lower(), key: kept})
+
+
+@cli.group()
+def member() -> None:
+    """Members."""
+
+
+@member.command("activate")
+@click.option("--member", "member_uuid", required=True, metavar="UUID")
+@click.option("--username", required=True)
+@click.option("--password", required=True, prompt=True, hide_input=True)
+@_shared
+def member_activate(context: Context, member_uuid: str, username: str, password: str) -> None:
+    """Complete a pending member's joining without the invitation."""
+    from onrecord import app as composition
+    from onrecord.domain import members
+    from onrecord.store import people
+
+    async def act(running: Any) -> Any:
+        home = await running.store.ask(
+            lambda session: people.entity_of_member(session, member_uuid.lower())
+        )
+        if home is None:
+            raise Refusal("RN006")
+        await composition.acting(
+            running, home, lambda work: members.activate(work, member_uuid, username, password)
+        )
+        return home
+
+    home = _run(context, act)
+    context.print(
+        {
+            "entity_uuid": home,
+            "entity_user_xref_uuid": member_uuid.lower(),
+            "username": username,
+            "state": "active",
+        }
+    )
+
+
+# -- keys ----------------------------------------------------------------------------------------
+
+
+@cli.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("create")
+@click.option("--org", "entity_uuid", metavar="UUID", help="Not for super keys.")
+@click.option(
+    "--kind", required=True, type=click.Choice(["system", "super", "master_user", "user"])
+)
+@click.option("--name", required=True)
+@click.option("--permission", "permissions", multiple=True, required=True)
+@click.option("--cidr", "cidr_blocks", multiple=True)
+@click.option("--member", "member_uuid", metavar="UUID", help="The owner of a user key.")
+@click.option("--expires", metavar="TIME", help="RFC 3339, such as 2027-01-01T00:00:00Z.")
+@click.option("--rate-limit", metavar="N/SECONDS")
+@_shared
+def key_create(context: Context, entity_uuid: str | None, **given: Any) -> None:
+    """Make a key; its secret is shown this once."""
+    from onrecord.domain import keys
+    from onrecord.model import times
+    from onrecord.model.access import Kind
+
+    kind = Kind(given.pop("kind"))
+    if (kind is Kind.SUPER) != (entity_uuid is None):
+        raise click.UsageError("--org is for every kind but super, which takes none")
+    expires = given.pop("expires")
+    try:
+        given["expires_at"] = times.read(expires) if expires else None
+    except ValueError as error:
+        raise click.UsageError(f"--expires: {error}") from error
+    made = _in(context, entity_uuid, lambda work: keys.create(work, kind=kind, **given))
+    context.print(
+        {
+            "api_key_uuid": made.api_key_uuid,
+            "api_key": made.api_key,
+            "secret": made.secret,
+            "kind": kind.value,
+            "name": given["name"],
+        }
+    )
+
+
+@key.command("list")
+@click.option("--org", "entity_uuid", metavar="UUID", help="Absent: the super keys.")
+@_shared
+def key_list(context: Context, entity_uuid: str | None) -> None:
+    """List an organisation's keys."""
+    from onrecord.domain import keys
+
+    facts = _in(context, entity_uuid, keys.listed)
+    lines = [
+        f"{one['api_key']}  {one['kind']:<11}  {one['state']:<11}  {one['name']}" for one in facts
+    ]
+    context.print(facts, lines or ["There is no key yet."])
+
+
+def _key_home(context: Context, api_key: str, run: Callable[[Any], Any]) -> Any:
+    """Do one work in the organisation that a key belongs to."""
+    from onrecord import app as composition
+    from onrecord.store import access
+
+    async def act(running: Any) -> Any:
+        home = await running.store.ask(lambda session: access.entity_uuid_of_key(session, api_key))
+        if home is None:
+            raise Refusal("RN008", "There is no such key")
+        inside = None if home == INSTALLATION_UUID else home  # super keys
+        return await composition.acting(running, inside, run)
+
+    return _run(context, act)
+
+
+@key.command("deactivate")
+@click.option("--key", "api_key", required=True, metavar="API_KEY")
+@_shared
+def key_deactivate(context: Context, api_key: str) -> None:
+    """Stop a key for good, from the next request on."""
+    from onrecord.domain import keys
+
+    _key_home(context, api_key, lambda work: keys.deactivate(work, api_key))
+    context.print({"api_key": api_key, "state": "deactivated"})
+
+
+@key.command("rotate")
+@click.option("--key", "api_key", required=True, metavar="API_KEY")
+@click.option("--overlap-seconds", type=int, default=0, show_default=True)
+@_shared
+def key_rotate(context: Context, api_key: str, overlap_seconds: int) -> None:
+    """Give a key a new secret; the old one works on for the overlap."""
+    from onrecord.domain import keys
+
+    made = _key_home(context, api_key, lambda work: keys.rotate(work, api_key, overlap_seconds))
+    context.print({"api_key": made.api_key, "secret": made.secret})
+
+
+# -- the record ----------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--org", "entity_uuid", required=True, metavar="UUID")
+@_shared
+def checkpoint(context: Context, entity_uuid: str) -> None:
+    """Print the signed checkpoint of an organisation's record, and the keys to check it with."""
+    from onrecord import app as composition
+    from onrecord.domain import record
+
+    async def act(running: Any) -> Any:
+        note = await composition.acting(
+            running, entity_uuid, lambda work: record.checkpoint_at(work, running.signer)
+        )
+        return note, await running.store.ask(record.verifier_keys)
+
+    note, keys = _run(context, act)
+    context.print({"checkpoint": note, "keys": keys}, [note, "Keys, the present one last:", *keys])
+
+
+@cli.group()
+def export() -> None:
+    """Take things out, sealed."""
+
+
+@export.command("record")
+@click.option("--org", "entity_uuid", required=True, metavar="UUID")
+@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--as-of", type=int, metavar="N", help="A position; default: the present end.")
+@_shared
+def export_record(context: Context, entity_uuid: str, output: Path, as_of: int | None) -> None:
+    """Write the whole record of an organisation as a sealed JSON Lines archive."""
+    from onrecord import app as composition
+
+    async def act(running: Any) -> Any:
+        return await composition.write_archive(running, entity_uuid, output, as_of)
+
+    facts = _run(context, act)
+    context.print(facts)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--key", "keys", multiple=True, metavar="VKEY", help="A key you trust.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def verify(file: Path, keys: Sequence[str], *, as_json: bool) -> None:
+    """Check a sealed file: no server, no network and no database is needed."""
+    from onrecord.proof import note
+    from onrecord.proof import verify as verifier
+
+    try:
+        trusted = [note.VerifierKey.parse(key) for key in keys]
+    except ValueError as error:
+        raise click.UsageError(f"--key: {error}") from error
+    report = verifier.verify(file, trusted)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+    else:
+        for line in _told(report):
+            click.echo(line)
+    sys.exit(0 if report.ok else 1)
+
+
+def _told(report: "Report") -> list[str]:
+    """Tell a report to a person: the verdict first, then what was and was not checked."""
+    verdict = "The file is whole and true to its seal." if report.ok else f"WRONG: {report.problem}"
+    lines = [verdict, ""]
+    lines += [f"checked      {line}" for line in report.checked]
+    lines += [f"not checked  {line}" for line in report.not_checked]
+    return lines
+
+
+def _refused(message: str) -> NoReturn:
+    click.echo(f"onrecord: {message}", err=True)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Run the command line; what is refused is said in one line."""
+    from onrecord.outside.datadir import Held
+    from onrecord.store.db import NewerSchema, Unavailable
+
+    try:
+        cli()
+    except Refusal as refusal:
+        _refused(f"{refusal.code} {refusal.detail}")
+    except NewerSchema as error:
+        _refused(f"the database is of a newer version of OnRecord ({error})")
+    except (Held, Unavailable, configuration.SettingsError, OSError, ValueError) as error:
+        _refused(str(error) or type(error).__name__)

@@ -1,0 +1,261 @@
+"""Messages: what is said, and reading it back (product.md, section 5)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from onrecord.model import text, times
+from onrecord.model.access import BY_HAND, VIA, Actor, MemberRef
+from onrecord.model.chats import Message, Via
+from onrecord.model.errors import Refusal, malformed
+from onrecord.store import chats as rows
+from onrecord.store.chats import ChatRow, WritingFacts
+from onrecord.store.db import Caller, Row
+from onrecord.store.record import ChatTip, Pending
+from onrecord.store.work import Work
+
+RANGE_DEFAULT: Final = 50
+RANGE_MOST: Final = 1000
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A text on its way into a chat."""
+
+    caller: Caller
+    actor: Actor
+    chat_uuid: str
+    text: str
+    reply_to_seq: int | None = None
+
+
+@dataclass(slots=True)
+class Sent:
+    """A text that has found its place; its time is known once the work is settled."""
+
+    chat_uuid: str
+    seq: int
+    text: str
+    reply_to_seq: int | None
+    author: MemberRef
+    actor: Actor
+    entry: Pending
+
+
+async def append(work: Work, items: Sequence[Outgoing]) -> list[Sent | Refusal]:
+    """Send many texts in one work, each by its own actor, and say what became of each.
+
+    RB003: the text is empty, too long or holds what no text may. RN001: no such chat, or not the
+    actor's. RF001: the actor has left it. RF005: the Butler chat. RB017: no such message to reply
+    to. The first message of a draft activates it.
+    """
+    wanted = [
+        (item.actor.entity_id, item.chat_uuid, item.actor.member.id)
+        for item in items
+        if item.actor.member is not None
+    ]
+    facts = await rows.writing_facts(work.db, list(dict.fromkeys(wanted)))
+    outcomes: list[Sent | Refusal] = []
+    for item in items:
+        try:
+            outcomes.append(await _append_one(work, item, facts))
+        except Refusal as refusal:
+            outcomes.append(refusal)
+    await _bring_back(work, [sent for sent in outcomes if isinstance(sent, Sent)])
+    return outcomes
+
+
+async def _append_one(
+    work: Work, item: Outgoing, facts: dict[tuple[str, int], WritingFacts]
+) -> Sent:
+    author = item.actor.member
+    if author is None:
+        raise Refusal("RF004")
+    text.check("text", item.text, least=1, most=text.TEXT_MAX)
+    fact = facts.get((item.chat_uuid, author.id))
+    tip = check_may_write(fact, author)
+    if item.reply_to_seq is not None and item.reply_to_seq > tip.last_seq:
+        raise Refusal("RB017")
+    tip.last_seq += 1
+    tip.state = rows.ACTIVE
+    entry = work.record(
+        "message.sent",
+        chat=tip,
+        seq=tip.last_seq,
+        data={} if item.reply_to_seq is None else {"reply_to_seq": item.reply_to_seq},
+        parts={"text": item.text},
+        actor=item.actor,
+        origin=item.caller.origin,
+    )
+    return Sent(tip.uuid, tip.last_seq, item.text, item.reply_to_seq, author, item.actor, entry)
+
+
+def check_may_write(fact: WritingFacts | None, author: MemberRef) -> ChatTip:
+    """Give the locked end of a chat the author may write into; RN001, RF005, RF001."""
+    if fact is None or fact.participant is None:
+        raise Refusal("RN001")
+    if fact.tip.state == rows.DRAFT and fact.created_by_id != author.id:
+        raise Refusal("RN001")
+    if fact.is_butler:
+        raise Refusal("RF005")
+    if fact.participant != rows.ACTIVE:
+        raise Refusal("RF001")
+    return fact.tip
+
+
+async def _bring_back(work: Work, sent: Sequence[Sent]) -> None:
+    """Take chats out of archives: everybody else's, and the author's own when sent by hand."""
+    if not sent:
+        return
+    pairs = {(_chat_id(one), one.author.id) for one in sent}
+    await rows.bring_back(work.db, sorted(pairs))
+    by_hand = {(_chat_id(one), one.author.id): one.seq for one in sent if one.actor.kind in BY_HAND}
+    if by_hand:
+        marks = [(chat, member, seq) for (chat, member), seq in sorted(by_hand.items())]
+        await rows.note_sent_by_hand(work.db, marks)
+
+
+def _chat_id(sent: Sent) -> int:
+    chat = sent.entry.chat
+    return chat.id if chat else 0
+
+
+async def send_text(work: Work, chat_uuid: str, body: str, reply_to_seq: int | None = None) -> Sent:
+    """Send one text as the work's actor; refusals as in `append`."""
+    caller = Caller(work.actor, work.origin)
+    item = Outgoing(caller, work.actor, chat_uuid, body, reply_to_seq)
+    (outcome,) = await append(work, [item])
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return outcome
+
+
+def shown(sent: Sent) -> Message:
+    """Give a message just sent, as its author sees it. The work must be settled."""
+    key = sent.actor.key
+    staff = sent.author.is_staff
+    return Message(
+        chat_uuid=sent.chat_uuid,
+        seq=sent.seq,
+        kind="text",
+        entity_user_xref_uuid=sent.author.uuid,
+        first_name=sent.author.first_name,
+        last_name=sent.author.last_name,
+        text=sent.text,
+        reply_to_seq=sent.reply_to_seq,
+        attachments=(),
+        event=None,
+        sent_at=times.wire(sent.entry.at),
+        via=Via(
+            VIA[sent.actor.kind],
+            key.uuid if key and staff else None,
+            key.name if key and staff else None,
+        ),
+    )
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+async def window(
+    work: Work,
+    chat_uuid: str,
+    *,
+    first: int | None,
+    last: int | None,
+    limit: int = RANGE_DEFAULT,
+) -> list[Message]:
+    """Give messages of a chat in ascending order: from `first`, or the newest up to `last`.
+
+    Both ends are included; at most `limit` (1 to 1,000) are given. A former participant sees
+    nothing newer than the moment of leaving. RB003: `first` above `last`. RN001: no such chat.
+    """
+    chat = await seen_chat(work, chat_uuid)
+    if first is not None and last is not None and first > last:
+        raise malformed("from_seq", "is above to_seq")
+    newest = chat.last_seq if chat.until_seq is None else min(chat.last_seq, chat.until_seq)
+    end = newest if last is None else min(last, newest)
+    if first is None:
+        start = max(0, end - limit + 1)
+    else:
+        start, end = first, min(end, first + limit - 1)
+    if end < start:
+        return []
+    found = await rows.messages_between(work.db, work.actor.entity_id, chat.id, start, end)
+    return await render(work, {chat.id: chat.uuid}, found)
+
+
+async def one(work: Work, chat_uuid: str, seq: int) -> Message:
+    """Give one message; without an acting member, any of the organisation's (RN001, RN003)."""
+    if work.actor.member is not None:
+        found = await window(work, chat_uuid, first=seq, last=seq)
+        if not found:
+            raise Refusal("RN003")
+        return found[0]
+    chat = await rows.chat_seen_by(work.db, work.actor.entity_id, 0, chat_uuid)
+    if chat is None:
+        raise Refusal("RN001")
+    stored = await rows.messages_between(work.db, work.actor.entity_id, chat.id, seq, seq)
+    if not stored:
+        raise Refusal("RN003")
+    return (await render(work, {chat.id: chat.uuid}, stored))[0]
+
+
+async def seen_chat(work: Work, chat_uuid: str) -> ChatRow:
+    """Give a chat the acting member is or was in (RB003, RN001)."""
+    member = work.actor.member
+    if member is None:
+        raise Refusal("RF004")
+    chat = await rows.chat_seen_by(
+        work.db, work.actor.entity_id, member.id, text.check_uuid("chat_uuid", chat_uuid)
+    )
+    if chat is None or chat.participant is None:
+        raise Refusal("RN001")
+    if chat.state == rows.DRAFT and chat.created_by_id != member.id:
+        raise Refusal("RN001")
+    return chat
+
+
+async def render(work: Work, chat_uuids: dict[int, str], found: Iterable[Row]) -> list[Message]:
+    """Turn stored messages into the wire's, as the acting member may see them."""
+    found = list(found)
+    member = work.actor.member
+    names_keys = member is None or member.is_staff
+    authors = await rows.authors(work.db, sorted({row[4] for row in found if row[4]}))
+    keys = {}
+    if names_keys:
+        keys = await rows.key_names(work.db, sorted({row[8] for row in found if row[8]}))
+    vias: dict[tuple[str, int | None], Via] = {}
+    messages = []
+    nobody: Row = (None, None, None)
+    for chat_id, seq, _, kind, member_id, at, reply_to_seq, via, key_id, data in found:
+        how = vias.get((via, key_id))
+        if how is None:
+            how = vias[via, key_id] = Via(via, *keys.get(key_id, (None, None)))
+        uuid, first_name, last_name = authors.get(member_id, nobody)
+        messages.append(
+            Message(
+                chat_uuids[chat_id],
+                seq,
+                kind,
+                uuid,
+                first_name,
+                last_name,
+                # The part's bytes are canonical JSON of the text: what goes out is what was hashed.
+                None if data is None else msgspec.Raw(data),
+                reply_to_seq,
+                (),
+                None,
+                times.wire(at),
+                how,
+            )
+        )
+    return messages
+
+
+def last_of(chat: ChatRow) -> int | None:
+    """Give the number of the last message the acting member may see, None for none."""
+    seq = chat.last_seq if chat.until_seq is None else min(chat.last_seq, chat.until_seq)
+    return seq if seq >= 0 else None

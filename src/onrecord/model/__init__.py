@@ -1,0 +1,1 @@
+"""What things are: frozen records and tables of facts. Nothing here reads or writes anything."""

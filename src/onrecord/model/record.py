@@ -1,0 +1,213 @@
+"""The table of entry types: every type, id, data field and part that an entry may carry.
+
+The form is version 1 of record.md, section 1, and frozen: the bytes of an entry are hashed once
+and stored as they were hashed. A new field of a type is a new version of that type.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+VERSION: Final = 1
+
+IDS: Final = frozenset(
+    {"entity_user_xref_uuid", "group_uuid", "api_key_uuid", "account_uuid", "organisation_uuid"}
+)
+"""Ids an entry may concern besides `chat_uuid` and `seq`."""
+
+RETENTION: Final = {
+    "message": "What was said, and the titles under which it was said.",
+    "person": "Who somebody is: names, emails, phone numbers, free text about a person.",
+    "trace": "From where and under which of the caller's own ids an act was made.",
+    "organisation": "Names and settings of the organisation, its groups and its keys.",
+}
+"""The retention classes of parts."""
+
+PARTS: Final[Mapping[str, str]] = {
+    "text": "message",
+    "title": "message",
+    "profile": "person",
+    "file": "message",
+    "address": "trace",
+    "request_id": "trace",
+    "name": "organisation",
+    "setting": "organisation",
+}
+"""Every part's name and its retention class. `address` and `request_id` may be on any entry."""
+
+TRACES: Final = frozenset({"address", "request_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class EntryType:
+    """One type of entry and everything it may say."""
+
+    name: str
+    meaning: str
+    ids: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+    in_chat: bool = False
+    changes_access: bool = False
+    """Whether verdicts reached before this entry must be reached again (house rule 11)."""
+
+
+def _type(
+    name: str,
+    meaning: str,
+    *,
+    ids: str = "",
+    data: str = "",
+    parts: str = "",
+    in_chat: bool = False,
+    access: bool = False,
+) -> EntryType:
+    return EntryType(
+        name,
+        meaning,
+        frozenset(ids.split()),
+        frozenset(data.split()),
+        frozenset(parts.split()),
+        in_chat,
+        access,
+    )
+
+
+TYPES: Final[Mapping[str, EntryType]] = {
+    row.name: row
+    for row in (
+        _type(
+            "entity.created",
+            "An organisation was made (its own first entry, and one of the installation's).",
+            ids="organisation_uuid",
+            parts="name",
+            access=True,
+        ),
+        _type(
+            "entity.state_changed",
+            "An organisation was frozen, unfrozen, deactivated or activated.",
+            data="state",
+            access=True,
+        ),
+        _type(
+            "setting.changed",
+            "A setting got a new value; the value itself is the part.",
+            data="key",
+            parts="setting",
+            access=True,
+        ),
+        _type(
+            "account.created",
+            "A person's login was made (the installation's record).",
+            ids="account_uuid",
+            parts="profile",
+        ),
+        _type(
+            "member.created",
+            "A person became a pending member.",
+            ids="entity_user_xref_uuid",
+            data="enum_profile_id state",
+            parts="profile",
+            access=True,
+        ),
+        _type(
+            "member.joined",
+            "A pending member became active with an account.",
+            ids="entity_user_xref_uuid account_uuid",
+            access=True,
+        ),
+        _type(
+            "group.created",
+            "A group was made.",
+            ids="group_uuid",
+            data="is_default",
+            parts="name",
+            access=True,
+        ),
+        _type(
+            "group.member_added",
+            "A member was put into a group.",
+            ids="group_uuid entity_user_xref_uuid",
+            access=True,
+        ),
+        _type(
+            "key.created",
+            "An API key was made; its secret is nowhere.",
+            ids="api_key_uuid entity_user_xref_uuid",
+            data="kind permissions cidr_blocks expires_at rate_limit",
+            parts="name",
+            access=True,
+        ),
+        _type(
+            "key.deactivated",
+            "An API key stopped working.",
+            ids="api_key_uuid",
+            access=True,
+        ),
+        _type(
+            "key.rotated",
+            "An API key got a new secret; the old one works until `overlap_until`, if at all.",
+            ids="api_key_uuid",
+            data="overlap_until",
+            access=True,
+        ),
+        _type(
+            "key.used_denied",
+            "A known key was refused `count` times within a minute, for the reason `error_code`.",
+            ids="api_key_uuid",
+            data="error_code count",
+        ),
+        _type(
+            "chat.created",
+            "A chat was started, as a draft until its first message.",
+            data="is_staff_only is_butler",
+            parts="title",
+            in_chat=True,
+        ),
+        _type(
+            "participant.joined",
+            "A member became a participant of the chat.",
+            ids="entity_user_xref_uuid",
+            in_chat=True,
+            access=True,
+        ),
+        _type(
+            "message.sent",
+            "A message was sent; the first one activates a draft.",
+            data="reply_to_seq",
+            parts="text",
+            in_chat=True,
+        ),
+        _type(
+            "export.made",
+            "Something was taken out of the organisation's record, as of a position.",
+            data="kind as_of",
+        ),
+        _type(
+            "signing_key.created",
+            "The installation signs with this key from now on (a C2SP verifier key).",
+            data="vkey",
+        ),
+    )
+}
+
+
+def check(
+    entry_type: EntryType,
+    ids: Mapping[str, str],
+    data: Mapping[str, Any],
+    parts: Mapping[str, Any],
+) -> None:
+    """Hold an entry against its row; a mismatch is a programming error, not a refusal."""
+    _check(entry_type.name, tuple(ids), tuple(data), tuple(parts))
+
+
+@lru_cache(maxsize=1000)
+def _check(name: str, ids: tuple[str, ...], data: tuple[str, ...], parts: tuple[str, ...]) -> None:
+    entry_type = TYPES[name]
+    strange = (set(ids) - entry_type.ids) | (set(data) - entry_type.data)
+    strange |= set(parts) - entry_type.parts - TRACES
+    if strange:
+        msg = f"{entry_type.name} has no {', '.join(sorted(strange))}"
+        raise ValueError(msg)

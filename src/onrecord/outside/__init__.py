@@ -1,0 +1,1 @@
+"""The world beyond the database, each piece behind a Protocol of `model.ports`."""

@@ -1,0 +1,386 @@
+"""Chats, participants, messages: who may read and write where, and what was said."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from onrecord.store.db import Row, Session
+from onrecord.store.record import ChatTip
+
+FORMER: Final = "former"
+ACTIVE: Final = "active"
+DRAFT: Final = "draft"
+
+
+@dataclass(slots=True)
+class WritingFacts:
+    """What must be known before a member writes into a chat. The chat is locked."""
+
+    tip: ChatTip
+    is_butler: bool
+    created_by_id: int | None
+    participant: str | None
+    """The acting member's state in the chat: active, former, or None for a stranger."""
+
+
+_TIP: Final = "c.id, c.uuid, c.state, c.last_seq, c.last_at, c.last_index, c.last_position"
+
+
+async def writing_facts(
+    session: Session, wanted: Sequence[tuple[int, str, int]]
+) -> dict[tuple[str, int], WritingFacts]:
+    """Lock chats and give the facts for each (entity_id, chat_uuid, member_id) that exists.
+
+    Chats are locked in the order of their ids, so that two groups never wait for each other. A
+    participant's state may be older than the lock; a change of it shows in the head row.
+    """
+    facts: dict[tuple[str, int], WritingFacts] = {}
+    if not wanted:
+        return facts
+    tips: dict[int, ChatTip] = {}
+    for row in await _writing_rows(session, wanted):
+        member_id, butler_member_id, created_by_id, participant, number, *rest = row
+        tip = tips.setdefault(number, ChatTip(number, *rest))
+        facts[tip.uuid, member_id] = WritingFacts(
+            tip, butler_member_id is not None, created_by_id, participant
+        )
+    return facts
+
+
+async def _writing_rows(session: Session, wanted: Sequence[tuple[int, str, int]]) -> Sequence[Row]:
+    if session.dialect == "postgresql":
+        return await session.all(
+            f"SELECT w.member_id, c.butler_member_id, c.created_by_id, p.state, {_TIP}"
+            " FROM unnest($1::bigint[], $2::text[], $3::bigint[])"
+            " AS w (entity_id, uuid, member_id)"
+            " JOIN chat c ON c.uuid = w.uuid AND c.entity_id = w.entity_id"
+            " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = w.member_id"
+            " ORDER BY c.id FOR UPDATE OF c",
+            *map(list, zip(*wanted, strict=True)),
+        )
+    return await session.each(
+        f"SELECT $3, c.butler_member_id, c.created_by_id, p.state, {_TIP} FROM chat c"
+        " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = $3"
+        " WHERE c.uuid = $2 AND c.entity_id = $1",
+        wanted,
+    )
+
+
+async def bring_back(session: Session, sent: Sequence[tuple[int, int]]) -> None:
+    """Take chats out of the archive of everybody but the sender: (chat_id, sender's id) each."""
+    if session.dialect == "postgresql":
+        await session.run(
+            "UPDATE participant p SET archived = 0"
+            " FROM unnest($1::bigint[], $2::bigint[]) AS s (chat_id, member_id)"
+            " WHERE p.chat_id = s.chat_id AND p.archived = 1 AND p.member_id <> s.member_id",
+            *map(list, zip(*sent, strict=True)),
+        )
+        return
+    await session.each(
+        "UPDATE participant SET archived = 0"
+        " WHERE chat_id = $1 AND archived = 1 AND member_id <> $2",
+        sent,
+    )
+
+
+async def note_sent_by_hand(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
+    """Move the own read mark and take the chat out of the own archive: (chat, member, seq)."""
+    await session.update(
+        "participant",
+        ["chat_id", "member_id"],
+        ["read_seq", "archived"],
+        [(chat_id, member_id, seq, 0) for chat_id, member_id, seq in rows],
+    )
+
+
+async def add_chat(session: Session, chat: Mapping[str, Any]) -> int:
+    """Add a chat from its columns; give the internal id."""
+    columns = ", ".join(chat)
+    marks = ", ".join(f"${number}" for number in range(1, len(chat) + 1))
+    row = await session.one(
+        f"INSERT INTO chat ({columns}) VALUES ({marks}) RETURNING id",
+        *chat.values(),
+    )
+    assert row is not None  # noqa: S101 - RETURNING gives a row
+    return int(row[0])
+
+
+async def add_participants(session: Session, chat_id: int, member_ids: Sequence[int]) -> None:
+    """Add active participants; `joined_at_positions` tells where their entries came to stand."""
+    await session.insert(
+        "participant",
+        ["chat_id", "member_id", "state", "since_position"],
+        [(chat_id, member_id, ACTIVE, 0) for member_id in member_ids],
+    )
+
+
+async def joined_at_positions(
+    session: Session, chat_id: int, positions: Sequence[tuple[int, int]]
+) -> None:
+    """Note at which position of the record each member joined: (member_id, position)."""
+    await session.update(
+        "participant",
+        ["chat_id", "member_id"],
+        ["since_position"],
+        [(chat_id, member_id, position) for member_id, position in positions],
+    )
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    """A chat as stored, with the acting member's own view of it when there is one."""
+
+    id: int
+    uuid: str
+    title: str
+    state: str
+    is_staff_only: int
+    butler_member_id: int | None
+    created_by_id: int | None
+    created_by_uuid: str | None
+    created_at: int
+    last_seq: int
+    last_at: int
+    participant: str | None
+    until_seq: int | None
+    read_seq: int | None
+    archived: int | None
+    muted: int | None
+
+
+_CHAT: Final = (
+    "c.id, c.uuid, c.title, c.state, c.is_staff_only, c.butler_member_id, c.created_by_id,"
+    " b.uuid, c.created_at, c.last_seq, c.last_at, p.state, p.until_seq, p.read_seq,"
+    " p.archived, p.muted"
+)
+_CHAT_FROM: Final = (
+    " FROM chat c LEFT JOIN member b ON b.id = c.created_by_id"
+    " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = $1"
+)
+
+
+async def chat_seen_by(
+    session: Session, entity_id: int, member_id: int, uuid: str
+) -> ChatRow | None:
+    """Give the organisation's chat of a UUID with the member's own view of it."""
+    row = await session.one(
+        f"SELECT {_CHAT}{_CHAT_FROM} WHERE c.uuid = $2 AND c.entity_id = $3",
+        member_id,
+        uuid,
+        entity_id,
+    )
+    return ChatRow(*row) if row else None
+
+
+async def chats_of(
+    session: Session,
+    member_id: int,
+    *,
+    archived: bool | None,
+    search: str | None,
+    updated_since: int | None,
+    before: tuple[int, int] | None,
+    limit: int,
+) -> list[ChatRow]:
+    """Give a page of the member's chats, the one with the latest message first.
+
+    `before` is (time, id) of the last chat of the page before. A draft counts by the time it was
+    made and is given to its creator alone. A former participant's chat keeps its place by the
+    last message of the chat.
+    """
+    moment = "CASE WHEN c.last_seq < 0 THEN c.created_at ELSE c.last_at END"
+    where = ["p.member_id = $1", "(c.state = 'active' OR c.created_by_id = $1)"]
+    values: list[Any] = [member_id]
+
+    def bind(value: Any) -> str:
+        values.append(value)
+        return f"${len(values)}"
+
+    if archived is not None:
+        where.append(f"p.archived = {bind(int(archived))}")
+    if search:
+        pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        where.append(f"LOWER(c.title) LIKE LOWER({bind(f'%{pattern}%')}) ESCAPE '\\'")
+    if updated_since is not None:
+        where.append(f"{moment} >= {bind(updated_since)}")
+    if before is not None:
+        time, number = bind(before[0]), bind(before[1])
+        where.append(f"({moment} < {time} OR ({moment} = {time} AND c.id < {number}))")
+    rows = await session.all(
+        f"SELECT {_CHAT} FROM participant p JOIN chat c ON c.id = p.chat_id"
+        " LEFT JOIN member b ON b.id = c.created_by_id"
+        f" WHERE {' AND '.join(where)} ORDER BY {moment} DESC, c.id DESC LIMIT {bind(limit)}",
+        *values,
+    )
+    return [ChatRow(*row) for row in rows]
+
+
+async def participants_of(session: Session, chat_ids: Sequence[int]) -> dict[int, list[Row]]:
+    """Give each chat's participants in the order of joining.
+
+    Rows: (chat_id, uuid, identifier, first_name, last_name, profile, state, read_seq).
+    """
+    rows = await session.all(
+        "SELECT p.chat_id, m.uuid, m.identifier, m.first_name, m.last_name, m.profile, p.state,"
+        " p.read_seq FROM participant p JOIN member m ON m.id = p.member_id"
+        f" WHERE p.chat_id {session.among('$1')}"
+        " ORDER BY p.chat_id, p.since_position, p.member_id",
+        session.many(chat_ids),
+    )
+    found: dict[int, list[Row]] = {number: [] for number in chat_ids}
+    for row in rows:
+        found[row[0]].append(row)
+    return found
+
+
+async def unread_counts(
+    session: Session, member_id: int, chats: Sequence[tuple[int, int, int]]
+) -> dict[int, int]:
+    """Count others' texts and attachments above the read mark: (chat_id, read_seq, last seq)."""
+    counts = {}
+    for chat_id, read_seq, last_seq in chats:
+        if last_seq <= read_seq:
+            counts[chat_id] = 0
+            continue
+        row = await session.one(
+            "SELECT COUNT(*) FROM message WHERE chat_id = $1 AND seq > $2 AND seq <= $3"
+            " AND kind <> 'event' AND (member_id IS NULL OR member_id <> $4)",
+            chat_id,
+            read_seq,
+            last_seq,
+            member_id,
+        )
+        counts[chat_id] = row[0] if row else 0
+    return counts
+
+
+_MESSAGE: Final = (
+    "m.chat_id, m.seq, m.position, m.kind, m.member_id, m.at, m.reply_to_seq, m.via,"
+    " m.api_key_id, p.data"
+)
+
+
+async def messages_between(
+    session: Session, entity_id: int, chat_id: int, first: int, last: int
+) -> Sequence[Row]:
+    """Give the chat's messages `first` to `last`, with the bytes of their texts, ascending."""
+    return await session.all(
+        f"SELECT {_MESSAGE} FROM message m"
+        " LEFT JOIN part p ON p.entity_id = $1 AND p.position = m.position AND p.name = 'text'"
+        " WHERE m.chat_id = $2 AND m.seq >= $3 AND m.seq <= $4 ORDER BY m.seq",
+        entity_id,
+        chat_id,
+        first,
+        last,
+    )
+
+
+async def messages_at(
+    session: Session, entity_id: int, places: Sequence[tuple[int, int]]
+) -> list[Row]:
+    """Give the messages at these (chat_id, seq), as `messages_between` does, in any order."""
+    rows: list[Row] = []
+    for chat_id, seq in places:
+        rows.extend(await messages_between(session, entity_id, chat_id, seq, seq))
+    return rows
+
+
+async def message_exists(session: Session, chat_id: int, seq: int) -> bool:
+    """Whether a chat has a message of this number."""
+    row = await session.one("SELECT 1 FROM message WHERE chat_id = $1 AND seq = $2", chat_id, seq)
+    return row is not None
+
+
+async def authors(session: Session, member_ids: Sequence[int]) -> dict[int, Row]:
+    """Give (uuid, first_name, last_name) of members by internal id."""
+    if not member_ids:
+        return {}
+    rows = await session.all(
+        f"SELECT id, uuid, first_name, last_name FROM member WHERE id {session.among('$1')}",
+        session.many(member_ids),
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+async def key_names(session: Session, key_ids: Sequence[int]) -> dict[int, Row]:
+    """Give (uuid, name) of keys by internal id."""
+    if not key_ids:
+        return {}
+    rows = await session.all(
+        f"SELECT id, uuid, name FROM api_key WHERE id {session.among('$1')}",
+        session.many(key_ids),
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+# -- the feed of a member ------------------------------------------------------------------------
+
+
+async def feed_of(
+    session: Session, member_id: int, after: int, until: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """Give (position, leaf) of what a member may see after a position, in order.
+
+    The merge of the chats the member is or was in, each from joining to leaving, and of the
+    entries about the member. A draft is seen by its creator alone. It reads a little more than it
+    gives: only chats with something new are looked at, and each only as far as the merge goes.
+    """
+    chats = await session.all(
+        "SELECT c.id, p.since_position, p.until_position FROM participant p"
+        " JOIN chat c ON c.id = p.chat_id WHERE p.member_id = $1 AND c.last_position > $2"
+        " AND (p.until_position IS NULL OR p.until_position > $2)"
+        " AND (c.state = 'active' OR c.created_by_id = $1) ORDER BY c.id",
+        member_id,
+        after,
+    )
+    about = await session.all(
+        "SELECT position, leaf FROM entry WHERE subject_id = $1 AND chat_id IS NULL"
+        " AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
+        member_id,
+        after,
+        until,
+        limit,
+    )
+    windows = [
+        (number, max(after, since - 1), until if last is None else min(until, last))
+        for number, since, last in chats
+    ]
+    in_chats = await _entries_of_chats(session, windows, limit)
+    merged = heapq.merge(about, in_chats, key=lambda row: row[0])
+    return [(row[0], bytes(row[1])) for row, _ in zip(merged, range(limit), strict=False)]
+
+
+async def _entries_of_chats(
+    session: Session, windows: Sequence[tuple[int, int, int]], limit: int
+) -> Sequence[Row]:
+    if not windows:
+        return []
+    if session.dialect == "postgresql":
+        return await session.all(
+            "SELECT e.position, e.leaf FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+            " AS w (chat_id, after, until) CROSS JOIN LATERAL (SELECT position, leaf FROM entry"
+            " WHERE chat_id = w.chat_id AND position > w.after AND position <= w.until"
+            " ORDER BY position LIMIT $4) e ORDER BY e.position LIMIT $4",
+            *map(list, zip(*windows, strict=True)),
+            limit,
+        )
+    found: list[Row] = []
+    for chat_id, after, until in windows:
+        # The furthest position that can still be among the first `limit` is known as soon as
+        # there are so many: later chats are read only up to it.
+        bound = min(until, found[limit - 1][0]) if len(found) >= limit else until
+        rows = await session.all(
+            "SELECT position, leaf FROM entry WHERE chat_id = $1 AND position > $2"
+            " AND position <= $3 ORDER BY position LIMIT $4",
+            chat_id,
+            after,
+            bound,
+            limit,
+        )
+        if rows:
+            found = list(heapq.merge(found, rows, key=lambda row: row[0]))[:limit]
+    return found

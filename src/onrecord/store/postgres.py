@@ -1,0 +1,329 @@
+"""PostgreSQL: a work is a transaction; the append path is one transaction for a whole group.
+
+Every work runs optimistically first: the head row, the last lock, shows whether access changed
+since the actor was judged. If so the work runs once more with the head row locked first, so that
+nothing can change under it again.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cache
+from typing import Any, Final, Literal, TypeVar, cast
+
+import asyncpg
+
+from onrecord.store import migrations
+from onrecord.store.db import (
+    COLUMN_TYPES,
+    Caller,
+    Item,
+    NewerSchema,
+    Row,
+    Session,
+    Stale,
+    Unavailable,
+)
+from onrecord.store.record import Heads
+from onrecord.store.work import Many, Work, judged, perform, perform_many
+
+POOL_SIZE: Final = 8
+GROUP_MOST: Final = 256
+"""Acts of the append path that share one transaction at the most."""
+TRIES: Final = 5
+"""How often a work is tried that PostgreSQL broke off to solve a deadlock."""
+MIGRATE_LOCK: Final = 0x6F6E7265_636F7264
+"""The advisory lock ("onrecord") held by servers (shared) and by migrations (exclusive)."""
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.DiskFullError,
+)
+_AGAIN = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    # Another work took the same identifier, email or idempotency key since this one looked; the
+    # next try sees it and refuses or replays.
+    asyncpg.UniqueViolationError,
+)
+
+
+def _type(column: str) -> str:
+    return COLUMN_TYPES.get(column, "bigint")
+
+
+@cache
+def _insert_text(table: str, columns: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"${n}::{_type(name)}[]" for n, name in enumerate(columns, 1))
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})"
+
+
+@cache
+def _update_text(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    names = (*key, *columns)
+    arrays = ", ".join(f"${n}::{_type(name)}[]" for n, name in enumerate(names, 1))
+    sets = ", ".join(f"{name} = new.{name}" for name in columns)
+    where = " AND ".join(f"old.{name} = new.{name}" for name in key)
+    return (
+        f"UPDATE {table} AS old SET {sets}"
+        f" FROM unnest({arrays}) AS new ({', '.join(names)}) WHERE {where}"
+    )
+
+
+class PostgresSession:
+    """One connection inside one transaction."""
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+    for_update = " FOR UPDATE"
+
+    def __init__(self, connection: Any) -> None:
+        """Use the connection, in whose transaction everything happens."""
+        self._connection = connection
+
+    async def all(self, sql: str, *values: Any) -> Sequence[Row]:
+        """Give every row."""
+        return cast("Sequence[Row]", await self._connection.fetch(sql, *values))
+
+    async def one(self, sql: str, *values: Any) -> Row | None:
+        """Give the first row, or None."""
+        return cast("Row | None", await self._connection.fetchrow(sql, *values))
+
+    async def run(self, sql: str, *values: Any) -> None:
+        """Run a statement that answers nothing."""
+        await self._connection.execute(sql, *values)
+
+    async def each(self, sql: str, rows: Sequence[Row]) -> Sequence[Row]:
+        """Run one prepared statement for each row of values, one after the other."""
+        return [found for row in rows for found in await self._connection.fetch(sql, *row)]
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert many rows with one statement, a column to an array."""
+        if rows:
+            await self._connection.execute(
+                _insert_text(table, tuple(columns)), *zip(*rows, strict=True)
+            )
+
+    async def update(
+        self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
+    ) -> None:
+        """Update many rows with one statement, a column to an array."""
+        if rows:
+            await self._connection.execute(
+                _update_text(table, tuple(key), tuple(columns)), *zip(*rows, strict=True)
+            )
+
+    def among(self, placeholder: str) -> str:
+        """Compare with the array that `many` makes; the column tells its type."""
+        return f"= ANY({placeholder})"
+
+    def many(self, values: Iterable[int] | Iterable[str]) -> Any:
+        """Give the values as a list, which PostgreSQL takes as an array."""
+        return list(values)
+
+
+class PostgresStore:
+    """The store on one PostgreSQL database."""
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        """Use the database at `url` (postgresql://…)."""
+        self._url = url
+        self._waiting: dict[Many, deque[tuple[Item, asyncio.Future[Any]]]] = {}
+        self._groups: dict[Many, asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closing = False
+
+    async def open(self) -> None:
+        """Connect; raises Unavailable, or NewerSchema."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=POOL_SIZE,
+                command_timeout=60,
+                reset=_leave_as_it_is,
+            )
+        except _AWAY as error:
+            raise _unavailable(error) from error
+        async with self._pool.acquire() as connection:
+            number = await _schema(connection)
+        if number > migrations.newest():
+            await self._pool.close()
+            msg = f"schema {number} is newer than {migrations.newest()}"
+            raise NewerSchema(msg)
+
+    async def close(self) -> None:
+        """Finish the works that run, then disconnect."""
+        self._closing = True
+        while tasks := [*self._groups.values(), *self._running]:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._pool.close()
+
+    async def migrate(self) -> int:
+        """Apply the migrations that are missing, all in one transaction, one process at a time."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATE_LOCK + 1)
+            present = await _schema(connection)
+            for number, statements in migrations.texts("postgresql"):
+                if number > present:
+                    for statement in statements:
+                        await connection.execute(statement)
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_version (number BIGINT NOT NULL)"
+            )
+            await connection.execute("DELETE FROM schema_version")
+            await connection.execute(
+                "INSERT INTO schema_version (number) VALUES ($1)", migrations.newest()
+            )
+        return migrations.newest()
+
+    async def write(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
+        """Run one work in a transaction of its own."""
+
+        async def once(session: Session, heads: Heads) -> tuple[T, Work]:
+            return await perform(session, heads, caller, run)
+
+        def entities() -> list[int]:
+            return [caller.actor.entity_id] if caller.actor else []
+
+        result, work = await self._kept(
+            self._tried(once, entities, optimistic=caller.judge is not None)
+        )
+        for act in work.on_commit:
+            act()
+        return result
+
+    async def write_many(self, item: Item, run: Many) -> Any:
+        """Join the group that gathers while the one before it is written."""
+        self._refuse_when_closing()
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(run, deque()).append((item, future))
+        if run not in self._groups:
+            task = asyncio.create_task(self._write_groups(run))
+            self._groups[run] = task
+        return await future
+
+    async def read(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
+        """Run a work that changes nothing; every statement sees what was committed before it."""
+
+        async def judged_run(session: Session) -> T:
+            heads = Heads(session)
+            work = Work(session, await judged(session, heads, caller), caller.origin, heads)
+            return await run(work)
+
+        return await self.ask(judged_run)
+
+    async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
+        """Ask the tables, each statement on its own."""
+        self._refuse_when_closing()
+        try:
+            async with self._pool.acquire() as connection:
+                return await run(PostgresSession(connection))
+        except _AWAY as error:
+            raise _unavailable(error) from error
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def _refuse_when_closing(self) -> None:
+        if self._closing:
+            msg = "the server is shutting down"
+            raise Unavailable(msg)
+
+    async def _kept(self, awaitable: Awaitable[T]) -> T:
+        """Finish a work even when its caller goes away, so that closing waits for it."""
+        self._refuse_when_closing()
+        task = asyncio.ensure_future(awaitable)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _tried(
+        self,
+        once: Callable[[Session, Heads], Awaitable[tuple[T, Work]]],
+        entities: Callable[[], Iterable[int]],
+        *,
+        optimistic: bool = True,
+    ) -> tuple[T, Work]:
+        """Run a transaction, again with the heads locked first when an actor had gone stale."""
+        for attempt in itertools.count(1):
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    session = PostgresSession(connection)
+                    heads = Heads(session)
+                    if not optimistic:
+                        for entity_id in sorted(set(entities())):
+                            await heads.take(entity_id)
+                    result, work = await once(session, heads)
+                    await heads.flush()
+            except Stale:
+                optimistic = False
+            except _AGAIN:
+                if attempt == TRIES:
+                    raise
+            except _AWAY as error:
+                raise _unavailable(error) from error
+            else:
+                return result, work
+        raise AssertionError
+
+    async def _write_groups(self, run: Many) -> None:
+        waiting = self._waiting[run]
+        try:
+            while waiting:
+                most = min(len(waiting), GROUP_MOST)
+                await self._write_group(run, [waiting.popleft() for _ in range(most)])
+        finally:
+            del self._groups[run]
+
+    async def _write_group(
+        self, run: Many, group: Sequence[tuple[Item, asyncio.Future[Any]]]
+    ) -> None:
+        items = [item for item, _ in group]
+
+        async def once(session: Session, heads: Heads) -> tuple[list[object], Work]:
+            return await perform_many(session, heads, items, run)
+
+        def entities() -> list[int]:
+            return [item.caller.actor.entity_id for item in items if item.caller.actor]
+
+        try:
+            outcomes, work = await self._tried(once, entities)
+        except Exception as error:  # noqa: BLE001 - every caller must be answered
+            outcomes = [error] * len(group)
+        else:
+            for act in work.on_commit:
+                act()
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+
+async def _leave_as_it_is(_: object) -> None:
+    """Save the round trip by which the pool would reset a session whose settings nobody changes."""
+
+
+async def _schema(connection: Any) -> int:
+    if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
+        return 0
+    return cast("int", await connection.fetchval("SELECT max(number) FROM schema_version"))
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    log.error("the database is away: %s: %s", type(error).__name__, error)
+    return Unavailable(f"{type(error).__name__}")

@@ -1,0 +1,382 @@
+"""SQLite: one writer with group commit, readers beside it.
+
+Works run one after another on the event loop, each in a SAVEPOINT of one shared transaction; they
+never suspend. The transaction is committed (and synced: WAL, synchronous=FULL) in a thread while
+the next group gathers, and only then is anybody answered. So a sync is paid once for everybody who
+came while the last one ran. Reads use a connection of their own and never wait for the writer.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, cast
+
+import apsw
+
+from onrecord.store import migrations
+from onrecord.store.db import Caller, Item, NewerSchema, Row, Session, Unavailable
+from onrecord.store.record import Heads
+from onrecord.store.work import Many, Work, judged, perform, perform_many
+
+T = TypeVar("T")
+_Answer = tuple[asyncio.Future[Any], object, Sequence[Callable[[], None]]]
+
+GROUP_MOST: Final = 512
+"""Works that share one commit at the most, so that nobody waits long behind a crowd."""
+BUSY_SECONDS: Final = 10.0
+"""How long a group waits for another process (the command line) to finish its own."""
+
+log = logging.getLogger(__name__)
+
+_PLACEHOLDER: Final = re.compile(r"\$(\d+)")
+
+
+@cache
+def _sqlite_text(sql: str) -> str:
+    return _PLACEHOLDER.sub(r"?\1", sql)
+
+
+@cache
+def _insert_text(table: str, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+
+
+@cache
+def _update_text(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    sets = ", ".join(f"{name} = ?{number}" for number, name in enumerate(columns, len(key) + 1))
+    where = " AND ".join(f"{name} = ?{number}" for number, name in enumerate(key, 1))
+    return f"UPDATE {table} SET {sets} WHERE {where}"
+
+
+class SqliteSession:
+    """One connection; every coroutine here answers without suspending."""
+
+    dialect: Literal["sqlite", "postgresql"] = "sqlite"
+    for_update = ""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Use the connection, in whose transaction everything happens."""
+        self._connection = connection
+        self._cursor = connection.cursor()
+
+    async def all(self, sql: str, *values: Any) -> Sequence[Row]:
+        """Give every row."""
+        return cast("Sequence[Row]", self._cursor.execute(_sqlite_text(sql), values).fetchall())
+
+    async def one(self, sql: str, *values: Any) -> Row | None:
+        """Give the first row, or None."""
+        rows = self._cursor.execute(_sqlite_text(sql), values)
+        return cast("Row | None", rows.fetchone())
+
+    async def run(self, sql: str, *values: Any) -> None:
+        """Run a statement that answers nothing."""
+        self._cursor.execute(_sqlite_text(sql), values)
+
+    async def each(self, sql: str, rows: Sequence[Row]) -> Sequence[Row]:
+        """Run one prepared statement for each row of values."""
+        return cast("Sequence[Row]", self._cursor.executemany(_sqlite_text(sql), rows).fetchall())
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert many rows with one prepared statement."""
+        if rows:
+            self._cursor.executemany(_insert_text(table, tuple(columns)), rows)
+
+    async def update(
+        self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
+    ) -> None:
+        """Update many rows with one prepared statement."""
+        if rows:
+            self._cursor.executemany(_update_text(table, tuple(key), tuple(columns)), rows)
+
+    def among(self, placeholder: str) -> str:
+        """Give a sub-select over the JSON array that `many` makes."""
+        return f"IN (SELECT value FROM json_each({placeholder}))"
+
+    def many(self, values: Iterable[int] | Iterable[str]) -> Any:
+        """Give the values as one JSON array."""
+        return json.dumps(list(values))
+
+
+def run_now(awaitable: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends, and give what it returns."""
+    coroutine = cast("Coroutine[Any, Any, T]", awaitable)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    coroutine.close()
+    msg = "a work on SQLite must await nothing but the store"
+    raise RuntimeError(msg)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One queued work: a function of its own, or an item for a function of many."""
+
+    future: asyncio.Future[Any]
+    caller: Caller
+    run: Callable[[Work], Awaitable[Any]] | None = None
+    item: Item | None = None
+    many: Many | None = None
+
+
+class SqliteStore:
+    """The store on one SQLite file."""
+
+    dialect: Literal["sqlite", "postgresql"] = "sqlite"
+
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        """Use the database file at `path`; it is made when missing."""
+        self._path = path
+        self._synchronous = synchronous
+        self._queue: deque[_Call] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._committer = ThreadPoolExecutor(1, "onrecord-commit")
+
+    async def open(self) -> None:
+        """Open the writer and the reader; raises Unavailable, or NewerSchema."""
+        try:
+            self._writer = self._connect()
+            self._reader = self._connect()
+        except apsw.Error as error:
+            msg = f"cannot open {self._path}: {error}"
+            raise Unavailable(msg) from error
+        self._write_session = SqliteSession(self._writer)
+        self._read_session = SqliteSession(self._reader)
+        if self._schema() > migrations.newest():
+            msg = f"schema {self._schema()} is newer than {migrations.newest()}"
+            raise NewerSchema(msg)
+        self._task = asyncio.create_task(self._write_groups())
+
+    async def close(self) -> None:
+        """Finish the works that are queued, then close both connections."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        self._committer.shutdown()
+        for connection in (self._writer, self._reader):
+            connection.close()
+
+    async def migrate(self) -> int:
+        """Apply the migrations that are missing, all in one transaction."""
+        if self._schema() == migrations.newest():
+            return migrations.newest()
+        execute = self._writer.execute
+        with contextlib.closing(self._writer.cursor()):
+            await self._begin("BEGIN EXCLUSIVE")
+            try:
+                for number, statements in migrations.texts("sqlite"):
+                    if number > self._schema():
+                        for statement in statements:
+                            execute(_strict(statement))
+                        execute(f"PRAGMA user_version = {number}")
+                execute("COMMIT")
+            except BaseException:
+                execute("ROLLBACK")
+                raise
+        return migrations.newest()
+
+    async def write(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
+        """Queue one work; answers only after the commit it was part of."""
+        return cast("T", await self._queued(_Call(self._future(), caller, run)))
+
+    async def write_many(self, item: Item, run: Many) -> Any:
+        """Queue one of many acts that are done together."""
+        return await self._queued(_Call(self._future(), item.caller, item=item, many=run))
+
+    async def read(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
+        """Run a work that changes nothing on a snapshot of its own."""
+
+        async def judged_run(session: Session) -> T:
+            heads = Heads(session)
+            work = Work(session, await judged(session, heads, caller), caller.origin, heads)
+            return await run(work)
+
+        return await self.ask(judged_run)
+
+    async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
+        """Ask the tables on one snapshot."""
+        session = self._read_session
+        try:
+            await session.run("BEGIN")
+            try:
+                return run_now(run(session))
+            finally:
+                await session.run("COMMIT")
+        except apsw.Error as error:
+            raise _unavailable(error) from error
+
+    # -- the writer ------------------------------------------------------------------------------
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self._path), statementcachesize=300)
+        # Plans do not depend on bound values: some statements were prepared anew each time.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA cache_size = -65536")
+        # What a savepoint needs to undo stays in memory instead of a temporary file.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        return connection
+
+    def _schema(self) -> int:
+        return cast("int", self._writer.pragma("user_version"))
+
+    @staticmethod
+    def _future() -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    def _queued(self, call: _Call) -> asyncio.Future[Any]:
+        if self._closing:
+            msg = "the server is shutting down"
+            raise Unavailable(msg)
+        self._queue.append(call)
+        self._wake.set()
+        return call.future
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                most = min(len(self._queue), GROUP_MOST)
+                await self._write_group([self._queue.popleft() for _ in range(most)])
+            if self._closing:
+                return
+
+    async def _write_group(self, calls: Sequence[_Call]) -> None:
+        try:
+            await self._begin("BEGIN IMMEDIATE")
+            heads = Heads(self._write_session)
+            answers = list(self._run_group(calls, heads))
+            run_now(heads.flush())
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._committer, self._writer.execute, "COMMIT")
+        except Exception as error:  # noqa: BLE001 - every caller must be answered
+            self._roll_back()
+            refused = _unavailable(error) if isinstance(error, apsw.Error) else error
+            for call in calls:
+                if not call.future.done():
+                    call.future.set_exception(refused)
+            return
+        for future, outcome, after in answers:
+            for act in after:
+                act()
+            if future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            try:
+                self._writer.execute("ROLLBACK")
+            except apsw.Error:
+                log.exception("rollback failed")
+
+    async def _begin(self, how: str) -> None:
+        """Begin, waiting without blocking the loop for another process that writes just now."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        pause = 0.001
+        while True:
+            try:
+                self._writer.execute(how)
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 0.05)
+            else:
+                return
+
+    def _run_group(self, calls: Sequence[_Call], heads: Heads) -> Iterator[_Answer]:
+        """Run the works in order; those of one function of many, standing together, as one.
+
+        When they are the whole group, undoing them is undoing the transaction: no savepoint.
+        """
+        for many, together in itertools.groupby(calls, lambda call: call.many):
+            if many is None:
+                for call in together:
+                    yield self._run_alone(call, heads)
+                continue
+            lot = list(together)
+            if len(lot) == len(calls):
+                items = [cast("Item", call.item) for call in lot]
+                run = perform_many(self._write_session, heads, items, many)
+                outcomes, work = run_now(run)
+                yield from _answers(lot, outcomes, work)
+            else:
+                yield from self._run_many(many, lot, heads)
+
+    def _run_alone(self, call: _Call, heads: Heads) -> _Answer:
+        run = call.run
+        assert run is not None  # noqa: S101 - a call without `many` has one
+        try:
+            with self._savepoint(heads):
+                result, work = run_now(perform(self._write_session, heads, call.caller, run))
+        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+            raise
+        except Exception as error:  # noqa: BLE001 - answered to its caller
+            return call.future, error, ()
+        return call.future, result, work.on_commit
+
+    def _run_many(self, many: Many, calls: Sequence[_Call], heads: Heads) -> Iterator[_Answer]:
+        items = [cast("Item", call.item) for call in calls]
+        try:
+            with self._savepoint(heads):
+                outcomes, work = run_now(perform_many(self._write_session, heads, items, many))
+        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+            raise
+        except Exception as error:  # noqa: BLE001 - answered to every caller of the lot
+            yield from ((call.future, error, ()) for call in calls)
+            return
+        yield from _answers(calls, outcomes, work)
+
+    @contextlib.contextmanager
+    def _savepoint(self, heads: Heads) -> Iterator[None]:
+        """Undo the work, and what memory knows of heads, when it raises."""
+        held, changed = dict(heads.held), set(heads.changed)
+        run_now(self._write_session.run("SAVEPOINT work"))
+        try:
+            yield
+        except BaseException:
+            run_now(self._write_session.run("ROLLBACK TO work"))
+            run_now(self._write_session.run("RELEASE work"))
+            heads.held, heads.changed = held, changed
+            raise
+        run_now(self._write_session.run("RELEASE work"))
+
+
+def _answers(calls: Sequence[_Call], outcomes: Sequence[object], work: Work) -> Iterator[_Answer]:
+    after: Sequence[Callable[[], None]] = work.on_commit
+    for call, outcome in zip(calls, outcomes, strict=True):
+        yield call.future, outcome, after
+        after = ()
+
+
+def _strict(statement: str) -> str:
+    """Make tables STRICT, so that SQLite holds column types as PostgreSQL does."""
+    if not statement.startswith("CREATE TABLE"):
+        return statement
+    return statement + (", STRICT" if statement.endswith("ROWID") else " STRICT")
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    log.error("the database refused: %s: %s", type(error).__name__, error)
+    return Unavailable(f"{type(error).__name__}: {error}")

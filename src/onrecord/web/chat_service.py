@@ -1,0 +1,303 @@
+"""Rows of the Master-user and User API: `/chat-service/api` (contract, section 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from onrecord.domain import chats, messages
+from onrecord.model import times
+from onrecord.model.chats import Chat, Message
+from onrecord.model.errors import Refusal, malformed
+from onrecord.store.work import Work
+from onrecord.web import feed
+from onrecord.web.endpoint import CHAT_KEYS, Answer, Endpoint, Takes
+from onrecord.web.server import Call, encode, keep_answer, stored_answer
+
+BASE: Final = "/chat-service/api"
+Integer = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+class CreateChat(Takes):
+    """Whom to talk to, and about what."""
+
+    entity_user_xref_uuids: list[str] | None = None
+    identifiers: list[str] | None = None
+    title: str = ""
+    is_staff_only: bool = False
+    text: str | None = None
+
+
+class ChatCreated(msgspec.Struct):
+    """A chat as made."""
+
+    chat_uuid: str
+    chat: Chat
+
+
+async def create_chat(work: Work, taken: CreateChat) -> ChatCreated:
+    """Start a chat as the acting member."""
+    chat_uuid = await chats.create(
+        work,
+        uuids=taken.entity_user_xref_uuids,
+        identifiers=taken.identifiers,
+        title=taken.title,
+        is_staff_only=taken.is_staff_only,
+        first_text=taken.text,
+    )
+    return ChatCreated(chat_uuid, await chats.view(work, chat_uuid))
+
+
+# -- sending: the append path --------------------------------------------------------------------
+
+
+class SendText(Takes):
+    """A text for a chat."""
+
+    chat_uuid: str
+    text: Annotated[str, msgspec.Meta(description="1 to 5,000 characters, kept as sent")]
+    reply_to_seq: Integer | None = None
+
+
+class TextSent(msgspec.Struct):
+    """A text with its place in the chat."""
+
+    chat_uuid: str
+    seq: int
+    message: Message
+
+
+@dataclass(slots=True)
+class SendingText(messages.Outgoing):
+    """A text of a request, with what its answer needs."""
+
+    call: Call | None = None
+
+
+def sending(call: Call, taken: SendText) -> SendingText:
+    """Make the append path's item of a request."""
+    if not taken.chat_uuid:
+        raise malformed("chat_uuid", "is not a UUID")
+    actor = call.caller.actor
+    assert actor is not None  # noqa: S101 - the caller was judged
+    return SendingText(
+        call.caller, actor, taken.chat_uuid.lower(), taken.text, taken.reply_to_seq, call
+    )
+
+
+async def send_texts(work: Work, items: Sequence[SendingText]) -> list[Any]:
+    """Send the texts of many requests in one work, and make each one's answer."""
+    outcomes: list[Any] = [None] * len(items)
+    fresh = []
+    for number, item in enumerate(items):
+        try:
+            outcomes[number] = await _replay(work, item, items[:number])
+        except Refusal as refusal:
+            outcomes[number] = refusal
+        if outcomes[number] is None:
+            fresh.append(number)
+    sent = await messages.append(work, [items[number] for number in fresh])
+    await work.settle()
+    for number, outcome in zip(fresh, sent, strict=True):
+        if isinstance(outcome, Refusal):
+            outcomes[number] = outcome
+            continue
+        given = TextSent(outcome.chat_uuid, outcome.seq, messages.shown(outcome))
+        answer = Answer(encode(given))
+        call = items[number].call
+        if call is not None:
+            await keep_answer(work, call, items[number].actor, answer, answer.body)
+        outcomes[number] = answer
+    return outcomes
+
+
+async def _replay(work: Work, item: SendingText, earlier: Sequence[SendingText]) -> Answer | None:
+    """Give the stored answer; RB023 when the first one is in this very group."""
+    call = item.call
+    if call is None or call.idempotency is None:
+        return None
+    answer = await stored_answer(work, call, item.actor)
+    if answer is None:
+        mine = (item.actor.scope, call.idempotency.key)
+        for other in earlier:
+            theirs = other.call.idempotency if other.call is not None else None
+            if theirs is not None and (other.actor.scope, theirs.key) == mine:
+                raise Refusal("RB023")
+    return answer
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+class GetChats(Takes):
+    """Which chats."""
+
+    chat_uuid: str | None = None
+    archived: bool | None = None
+    search: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    updated_since: str | None = None
+    limit: Limit | None = None
+    cursor: str | None = None
+
+
+class OneChat(msgspec.Struct):
+    """One chat."""
+
+    chat: Chat
+
+
+class ChatPage(msgspec.Struct):
+    """A page of chats."""
+
+    chats: list[Chat]
+    next_cursor: str | None
+
+
+async def get_chats(work: Work, taken: GetChats) -> OneChat | ChatPage:
+    """Give one chat, or a list of the acting member's."""
+    if taken.chat_uuid is not None:
+        return OneChat(await chats.view(work, taken.chat_uuid))
+    since = None
+    if taken.updated_since is not None:
+        try:
+            since = times.read(taken.updated_since)
+        except ValueError:
+            raise malformed("updated_since", "is not an RFC 3339 time with an offset") from None
+    found, cursor = await chats.page(
+        work,
+        archived=taken.archived,
+        search=taken.search,
+        updated_since=since,
+        cursor=taken.cursor,
+        limit=taken.limit or chats.PAGE_MOST,
+    )
+    return ChatPage(found, cursor)
+
+
+class GetRange(Takes):
+    """Which messages of which chat; both ends are included."""
+
+    chat_uuid: str
+    from_seq: Integer | None = None
+    to_seq: Integer | None = None
+    start_seq: Integer | None = None
+    end_seq: Integer | None = None
+    limit: Limit = messages.RANGE_DEFAULT
+
+
+class MessageRange(msgspec.Struct):
+    """Messages in ascending order, and the numbers of the first and last one given."""
+
+    messages: list[Message]
+    first_seq: int | None
+    last_seq: int | None
+
+
+async def get_range(work: Work, taken: GetRange) -> MessageRange:
+    """Give a window of a chat's messages."""
+    found = await messages.window(
+        work,
+        taken.chat_uuid,
+        first=_either("from_seq", taken.from_seq, taken.start_seq),
+        last=_either("to_seq", taken.to_seq, taken.end_seq),
+        limit=taken.limit,
+    )
+    if not found:
+        return MessageRange([], None, None)
+    return MessageRange(found, found[0].seq, found[-1].seq)
+
+
+def _either(name: str, value: int | None, synonym: int | None) -> int | None:
+    if value is not None and synonym is not None and value != synonym:
+        raise malformed(name, "differs from its synonym")
+    return synonym if value is None else value
+
+
+ROWS: Final = (
+    Endpoint(
+        method="POST",
+        path=f"{BASE}/chats/create",
+        summary="Start a chat",
+        kinds=CHAT_KEYS,
+        permissions=("can_write_chat",),
+        acting="required",
+        takes=CreateChat,
+        gives=ChatCreated,
+        refusals=("RB015", "RB021", "RB785", "RF003", "RN006"),
+        writes=("chat.created", "participant.joined", "message.sent"),
+        handler=create_chat,
+        mode="write",
+        tags=("Chats",),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{BASE}/chats/messages/send-text",
+        summary="Send a text",
+        kinds=CHAT_KEYS,
+        permissions=("can_write_chat",),
+        acting="required",
+        takes=SendText,
+        gives=TextSent,
+        refusals=("RB017", "RF001", "RF005", "RN001"),
+        writes=("message.sent",),
+        handler=sending,
+        mode="many",
+        many=send_texts,
+        tags=("Messages",),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{BASE}/chats",
+        summary="One chat, or the acting member's chats, latest message first",
+        kinds=CHAT_KEYS,
+        permissions=("can_read_chat",),
+        acting="required",
+        takes=GetChats,
+        gives=(OneChat, ChatPage),
+        refusals=("RN001",),
+        handler=get_chats,
+        mode="read",
+        tags=("Chats",),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{BASE}/chats/messages/range",
+        summary="A window of a chat's messages",
+        kinds=CHAT_KEYS,
+        permissions=("can_read_chat",),
+        acting="required",
+        takes=GetRange,
+        gives=MessageRange,
+        refusals=("RN001",),
+        handler=get_range,
+        mode="read",
+        tags=("Messages",),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{BASE}/events",
+        summary="The record, as far as the acting member may see it",
+        kinds=CHAT_KEYS,
+        permissions=("can_read_chat",),
+        acting="required",
+        takes=feed.GetEvents,
+        gives=feed.Events,
+        handler=feed.events,
+        mode="script",
+        tags=("Events",),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{BASE}/whoami",
+        summary="What this key is, and what it would be allowed",
+        kinds=CHAT_KEYS,
+        acting="optional",
+        takes=feed.GetWhoami,
+        gives=feed.Whoami,
+        handler=feed.whoami,
+        mode="script",
+        tags=("Keys",),
+    ),
+)

@@ -1,0 +1,257 @@
+"""An endpoint is a row.
+
+The router, the specification, the reference pages and the table tests read the same rows, so a
+call that nobody guards cannot be written.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from onrecord.domain.keys import Demand
+from onrecord.model.access import PERMISSIONS, Kind
+from onrecord.model.errors import CATALOGUE, FieldError, Refusal, missing, pointer_to
+from onrecord.store.work import Many
+
+JSON_LIMIT: Final = 1024 * 1024
+"""The largest JSON body, in bytes."""
+
+
+class Takes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The base of what goes in. Unknown fields are told apart first and named, not refused."""
+
+
+class Nothing(Takes):
+    """For calls that take nothing."""
+
+
+SYSTEM_KEYS: Final = frozenset({Kind.SYSTEM, Kind.SUPER})
+MASTER_KEYS: Final = frozenset({Kind.MASTER_USER})
+CHAT_KEYS: Final = frozenset({Kind.MASTER_USER, Kind.USER})
+
+COMMON: Final = ("RN005", "RX500", "RX503")
+OF_KEYS: Final = ("RU001", "RU002", "RU003", "RU004", "RU029", "RF008", "RN900", "RN902")
+OF_SYSTEM_KEYS: Final = ("RF736", "RF841", "RN007")
+OF_ACTING: Final = ("RF004", "RN006", "RF024", "RB035")
+OF_BODIES: Final = ("RB001", "RB002", "RB003", "RB024", "RB026")
+OF_QUERIES: Final = ("RB002", "RB003")
+OF_IDEMPOTENCY: Final = ("RB022", "RB023")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call answers: bytes of a content type, and what else stands in its headers."""
+
+    body: bytes
+    content_type: str = "application/json"
+    status: int = 200
+    headers: Sequence[tuple[str, str]] = ()
+
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One call: who may make it, what goes in and out, what it may refuse, what it records."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    summary: str
+    kinds: frozenset[Kind]
+    permissions: tuple[str, ...] = ()
+    """Any of these is enough; the first one's error is told."""
+    acting: Literal["required", "optional", "none"] = "none"
+    """Whether a member acts: on-behalf-of, or the owner of a user key."""
+    entity: Literal["required", "optional"] = "required"
+    takes: type[Takes] = Nothing
+    gives: Any = None
+    """The type of the answer, or a tuple of those it may be; None when it is no JSON."""
+    produces: str = "application/json"
+    refusals: tuple[str, ...] = ()
+    """Codes of the rules behind the call; those of keys, bodies and so on are added."""
+    writes: tuple[str, ...] = ()
+    """The entry types the call may put on record."""
+    writes_nothing: str = ""
+    """Why it writes no entry: reads need no reason, other calls do."""
+    secrets: tuple[str, ...] = ()
+    """Fields of the answer that are shown once and never stored."""
+    handler: Handler
+    mode: Literal["read", "write", "many", "script"]
+    """`read` and `write`: one work, handler(work, taken). `many`: the append path,
+    handler(call, taken) makes the item and `many` does the group. `script`: handler(call, taken)
+    runs works of its own and gives an Answer (long polls, files, work → outside → work)."""
+    many: Many | None = None
+    body_limit: int = JSON_LIMIT
+    tags: tuple[str, ...] = ()
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What is asked of the caller."""
+        return Demand(
+            self.kinds,
+            self.permissions,
+            self.acting,
+            self.entity,
+            reads=self.method == "GET",
+        )
+
+    @property
+    def answers(self) -> tuple[Any, ...]:
+        """The types the answer may be of; none when it is no JSON."""
+        if self.gives is None:
+            return ()
+        return self.gives if isinstance(self.gives, tuple) else (self.gives,)
+
+    @cached_property
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """Decodes the body straight into its type."""
+        return msgspec.json.Decoder(self.takes)
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Every error this call may answer with, in the order of the catalogue."""
+        codes = {*COMMON, *self.refusals}
+        if self.kinds:
+            codes.update(OF_KEYS)
+        if self.kinds & SYSTEM_KEYS:
+            codes.update(OF_SYSTEM_KEYS)
+        if self.acting != "none":
+            codes.update(OF_ACTING)
+        if self.method == "POST":
+            codes.update(OF_BODIES, OF_IDEMPOTENCY)
+        elif self.takes is not Nothing:
+            codes.update(OF_QUERIES)
+        codes.update(_permission_codes(self.permissions))
+        return tuple(code for code in CATALOGUE if code in codes)
+
+
+def _permission_codes(permissions: Sequence[str]) -> set[str]:
+    return {PERMISSIONS[name].refusal for name in permissions[:1]}
+
+
+# -- decoding ------------------------------------------------------------------------------------
+
+_MISSING: Final = re.compile(r"missing required field `([^`]+)`")
+_PLACE: Final = re.compile(r" - at `\$([^`]*)`$")
+
+
+def decode_body(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, ...]]:
+    """Decode a JSON body; give it and the names of unknown fields, which are ignored.
+
+    RB001: no JSON object. RB002: a field is missing. RB003: a field has the wrong type.
+    """
+    try:
+        return endpoint.decoder.decode(body), ()
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError, RecursionError):
+        return _decode_slowly(endpoint, body)
+
+
+def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, ...]]:
+    """Find out what is wrong with a body, or which of its fields are unknown."""
+    try:
+        values = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if _has_lone_surrogate(body):
+            raise Refusal("RB003", "a text holds a lone surrogate") from error
+        raise Refusal("RB001", "The body is not valid JSON") from error
+    if not isinstance(values, dict):
+        raise Refusal("RB001", "The body is not a JSON object")
+    known = endpoint.takes.__struct_fields__
+    ignored = tuple(name for name in values if name not in known)
+    return convert(
+        endpoint.takes, {name: values[name] for name in known if name in values}
+    ), ignored
+
+
+def _has_lone_surrogate(body: bytes) -> bool:
+    r"""Whether the body is JSON but for a \ud800-like escape that stands alone."""
+    import json  # noqa: PLC0415 - only on this rare path
+
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def decode_query(endpoint: Endpoint, query: Mapping[str, list[str]]) -> Takes:
+    """Decode query parameters; lists are repeated or separated by commas."""
+    values: dict[str, Any] = {}
+    for name in endpoint.takes.__struct_fields__:
+        given = query.get(name)
+        if given is None:
+            continue
+        if name in _list_fields(endpoint.takes):
+            values[name] = [part for text in given for part in text.split(",") if part]
+        else:
+            values[name] = given[-1]
+    return convert(endpoint.takes, values, strict=False)
+
+
+_lists: dict[type, frozenset[str]] = {}
+
+
+def _list_fields(takes: type[Takes]) -> frozenset[str]:
+    known = _lists.get(takes)
+    if known is None:
+        info = msgspec.inspect.type_info(takes)
+        assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - it is a Struct
+        known = frozenset(row.name for row in info.fields if _is_list(row.type))
+        _lists[takes] = known
+    return known
+
+
+def _is_list(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(_is_list(one) for one in kind.types)
+    return isinstance(kind, msgspec.inspect.ListType)
+
+
+def convert(takes: type[Takes], values: Mapping[str, Any], *, strict: bool = True) -> Takes:
+    """Turn plain values into the type, or refuse with the field that is wrong."""
+    try:
+        return msgspec.convert(values, takes, strict=strict)
+    except msgspec.ValidationError as error:
+        raise explained(error) from error
+
+
+def explained(error: msgspec.ValidationError) -> Refusal:
+    """Turn a validation error into RB002 or RB003 with the field it is about."""
+    message = str(error)
+    place = _PLACE.search(message)
+    absent = _MISSING.search(message)
+    path = place[1] if place else ""
+    if absent and not path:
+        return missing(absent[1])
+    pointer = _pointer(path + (f".{absent[1]}" if absent else ""))
+    why = _PLACE.sub("", message)
+    code = "RB002" if absent else "RB003"
+    return Refusal(code, f"{pointer or 'the body'}: {why}", fields=[FieldError(pointer, why)])
+
+
+def _pointer(path: str) -> str:
+    """Turn msgspec's path (.field[0].other) into a JSON pointer."""
+    parts = re.findall(r"\.([^.\[]+)|\[([^\]]*)\]", path)
+    return "".join(pointer_to(name or index) for name, index in parts)
+
+
+def parse_query(raw: bytes) -> dict[str, list[str]]:
+    """Split a query string; RB003 when it is no UTF-8 or has too many parameters."""
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, max_num_fields=1000, errors="strict"
+        )
+    except ValueError as error:
+        raise Refusal("RB003", "The query string is malformed") from error
+    query: dict[str, list[str]] = {}
+    for name, value in pairs:
+        query.setdefault(name, []).append(value)
+    return query

@@ -1,0 +1,92 @@
+"""Rate limits, counted in memory: requests by key, failed authentications by address."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Final
+
+from onrecord.model.errors import Refusal
+
+FAILURES: Final = (100, 60)
+"""Failed authentications an address may have in a minute."""
+REMEMBERED: Final = 100_000
+"""Keys and addresses counted at the most; the ones seen longest ago are forgotten."""
+
+
+class Windows:
+    """Counters in fixed windows: `limit` events in `seconds`, then none until the window ends."""
+
+    def __init__(self) -> None:
+        """Start with nothing counted."""
+        self._windows: OrderedDict[Hashable, list[float]] = OrderedDict()
+
+    def count(self, who: Hashable, limit: int, seconds: int) -> tuple[int, float]:
+        """Count one event; give how many are left (below 0: too many) and the seconds to go."""
+        now = time.monotonic()
+        window = self._windows.get(who)
+        if window is None or now >= window[0]:
+            window = self._windows[who] = [now + seconds, 0]
+            self._windows.move_to_end(who)
+            if len(self._windows) > REMEMBERED:
+                self._windows.popitem(last=False)
+        window[1] += 1
+        return limit - int(window[1]), window[0] - now
+
+    def is_spent(self, who: Hashable, limit: int) -> float | None:
+        """Give the seconds to go when the limit is used up, else None; counts nothing."""
+        window = self._windows.get(who)
+        if window is None or window[1] < limit:
+            return None
+        left = window[0] - time.monotonic()
+        return left if left > 0 else None
+
+
+class Limits:
+    """The limits of one process."""
+
+    def __init__(self, default: tuple[int, int] | None) -> None:
+        """`default` is what a key may do unless it has a limit of its own; None: no limit."""
+        self._default = default
+        self._keys = Windows()
+        self._failures = Windows()
+
+    def count_request(
+        self, key_id: int, own: tuple[int, int] | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Count a request of a key and give the response's headers; RU029 when it is too many.
+
+        Headers as in draft-ietf-httpapi-ratelimit-headers.
+        """
+        limit = own or self._default
+        if limit is None:
+            return ()
+        requests, seconds = limit
+        left, to_go = self._keys.count(key_id, requests, seconds)
+        wait = int(to_go) + 1
+        if left < 0:
+            raise Refusal("RU029", f"At most {requests} requests in {seconds} s", retry_after=wait)
+        return (
+            ("RateLimit-Policy", f'"key";q={requests};w={seconds}'),
+            ("RateLimit", f'"key";r={left};t={wait}'),
+        )
+
+    def failed(self, address: str | None) -> None:
+        """Count a failed authentication; RU029 instead of the failure when there were too many.
+
+        A right key is never asked here, so it is never refused for its neighbours' failures.
+        """
+        requests, seconds = FAILURES
+        left, to_go = self._failures.count(_neighbourhood(address), requests, seconds)
+        if left < 0:
+            raise Refusal("RU029", "Too many failed authentications", retry_after=int(to_go) + 1)
+
+
+def _neighbourhood(address: str | None) -> str:
+    """Give the address; an IPv6 /64 counts as one."""
+    if address is None or ":" not in address:
+        return address or ""
+    return str(ip_network(f"{address}/64", strict=False).network_address)
+
+
+Address = IPv4Address | IPv6Address

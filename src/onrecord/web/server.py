@@ -1,0 +1,459 @@
+"""The server: finds the row of a request, judges the caller, runs the work, writes the answer.
+
+It speaks ASGI itself. On the hot path (authenticate, append, read a range) a framework's request
+and response objects cost more than everything OnRecord does (docs/decisions/0003).
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from onrecord.app import App
+from onrecord.domain import keys
+from onrecord.model import times
+from onrecord.model.access import Actor, Origin
+from onrecord.model.errors import CATALOGUE, RETRY_AFTER_SECONDS, FieldError, Refusal, malformed
+from onrecord.store import access
+from onrecord.store.db import Caller, Item, Session, Stale, Unavailable
+from onrecord.store.work import Work
+from onrecord.web import credentials
+from onrecord.web.endpoint import Answer, Endpoint, decode_body, decode_query, parse_query
+from onrecord.web.limits import Limits
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+ACTORS_MOST: Final = 10_000
+"""Verdicts remembered at the most; each is compared with the head row before it counts."""
+ANSWERS_KEPT: Final = 86_400 * times.SECOND
+"""How long a stored answer is given again: 24 hours."""
+
+_REQUEST_ID: Final = re.compile(rb"[\x20-\x7e]{1,128}")
+_JSON: Final = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+
+log = logging.getLogger("onrecord.web")
+
+
+encode = msgspec.json.Encoder().encode
+
+
+encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way: what it said, who makes it, and the app it is made to."""
+
+    app: App
+    endpoint: Endpoint
+    headers: Mapping[bytes, bytes]
+    query: Mapping[str, list[str]]
+    raw_query: bytes
+    address: Any
+    caller: Caller
+    credential: keys.Credential | None = None
+    body: bytes = b""
+    idempotency: "Idempotency | None" = None
+    extra: list[tuple[str, str]] = field(default_factory=list)
+    server: "Server | None" = None
+
+
+@dataclass(slots=True)
+class Idempotency:
+    """The Idempotency-Key of a request, and what request it was."""
+
+    key: str
+    request: bytes = b""
+
+
+class Server:
+    """The ASGI application."""
+
+    def __init__(self, app: App, rows: Sequence[Endpoint]) -> None:
+        """Serve these rows."""
+        self.app = app
+        self.rows = rows
+        self._routes: dict[str, dict[str, Endpoint]] = {}
+        self._actors: dict[tuple[Any, ...], Actor] = {}
+        self._limits = Limits(app.settings.rate_limit)
+        for row in rows:
+            self._routes.setdefault(row.path, {})[row.method] = row
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 4404})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            origin = Origin(given.decode("ascii"), given.decode("ascii"))
+        else:
+            origin = Origin(keys.request_id())
+        extra: list[tuple[str, str]] = []
+        try:
+            answer = await self._answer(scope, receive, headers, origin, extra)
+        except Refusal as refusal:
+            answer = self._problem(refusal, origin)
+        except Unavailable as error:
+            log.warning("unavailable: %s", error, extra={"request_id": origin.request_id})
+            answer = self._problem(Refusal("RX503"), origin)
+        except Exception:
+            log.exception(
+                "unexpected failure of %s %s",
+                scope["method"],
+                scope["path"],
+                extra={"request_id": origin.request_id},
+            )
+            answer = self._problem(Refusal("RX500"), origin)
+        await _send(send, answer, origin.request_id, extra, with_body=scope["method"] != "HEAD")
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        origin: Origin,
+        extra: list[tuple[str, str]],
+    ) -> Answer:
+        endpoint = self.find(scope["method"], scope["path"])
+        raw_query = scope["query_string"]
+        query = parse_query(raw_query) if raw_query else {}
+        address, source = self._source(scope, headers)
+        if source is not None:
+            origin = Origin(origin.request_id, origin.caller_request_id, source)
+        call = Call(
+            self.app,
+            endpoint,
+            headers,
+            query,
+            raw_query,
+            address,
+            Caller(None, origin),
+            extra=extra,
+            server=self,
+        )
+        if endpoint.kinds:
+            call.credential = credentials.credential_of(headers, query, address)
+            await self._authenticate(call)
+        taken = await self._taken(call, receive)
+        return await self._run(call, taken)
+
+    def find(self, method: str, path: str) -> Endpoint:
+        """Give the row of a method and path; RN005, as a 405 when only the method is wrong."""
+        methods = self._routes.get(path)
+        if methods is None:
+            raise Refusal("RN005")
+        endpoint = methods.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            allow = [*methods, "HEAD"] if "GET" in methods else [*methods]
+            raise Refusal("RN005", "This path does not take the method", allow=allow)
+        return endpoint
+
+    def _source(
+        self, scope: Scope, headers: Mapping[bytes, bytes]
+    ) -> tuple[credentials.Address, str] | tuple[None, None]:
+        client = scope.get("client")
+        forwarded = headers.get(b"x-forwarded-for")
+        trusted = self.app.settings.trusted_proxies
+        return credentials.source_of(
+            client[0] if client else None,
+            forwarded.decode("latin-1") if forwarded and trusted else None,
+            trusted,
+        )
+
+    # -- who calls -------------------------------------------------------------------------------
+
+    async def _authenticate(self, call: Call) -> None:
+        """Reach a verdict, remembered or new; every refusal of a known key is counted."""
+        credential = call.credential
+        assert credential is not None  # noqa: S101 - the endpoint takes keys
+        place = (
+            id(call.endpoint),
+            credential.kind,
+            credential.api_key,
+            credential.secret_hash,
+            call.caller.origin.address,
+            credential.entity_uuid,
+            credential.on_behalf_of,
+            credential.contradiction,
+        )
+
+        demand = call.endpoint.demand
+
+        # The closure must not know the call, which knows the closure: a cycle a request keeps the
+        # garbage collector busy.
+        async def judge(session: Session) -> Actor:
+            try:
+                actor = await keys.judge(session, credential, demand)
+            except Refusal as refusal:
+                self._actors.pop(place, None)
+                self._count_denied(credential, refusal)
+                raise
+            if len(self._actors) >= ACTORS_MOST:
+                self._actors.clear()
+            self._actors[place] = actor
+            return actor
+
+        call.caller.judge = judge
+        actor = self._actors.get(place)
+        if actor is not None and actor.expires_at is not None and actor.expires_at <= times.now():
+            actor = None
+        if actor is None:
+            actor = await self.app.store.ask(judge)
+        call.caller.actor = actor
+        key = actor.key
+        if key is not None:
+            call.extra.extend(self._limits.count_request(key.id, key.rate_limit))
+            self.app.used[key.id] = times.now()
+
+    def _count_denied(self, credential: keys.Credential, refusal: Refusal) -> None:
+        if credential.key is not None:
+            self.app.count_denied(credential.key, refusal.code)
+        if refusal.code == "RU001":
+            self._limits.failed(str(credential.address) if credential.address else None)
+
+    # -- what is asked ---------------------------------------------------------------------------
+
+    async def _taken(self, call: Call, receive: Receive) -> Any:
+        """Decode what goes in.
+
+        Before a fault is told the verdict is made sure of: a key that was stopped a moment ago
+        learns of that, not of its spelling.
+        """
+        try:
+            if call.endpoint.method == "GET":
+                return decode_query(call.endpoint, call.query)
+            return await _decoded(call, receive)
+        except Refusal:
+            await self.make_sure(call.caller)
+            raise
+
+    async def make_sure(self, caller: Caller) -> None:
+        """Raise what a fresh verdict on the caller would raise."""
+        if caller.judge is not None:
+
+            async def nothing(_: Work) -> None:
+                return
+
+            await self.app.store.read(caller, nothing)
+
+    # -- doing it --------------------------------------------------------------------------------
+
+    async def _run(self, call: Call, taken: Any) -> Answer:
+        endpoint = call.endpoint
+        if endpoint.mode == "many":
+            assert endpoint.many is not None  # noqa: S101 - the mode says so
+            item: Item = endpoint.handler(call, taken)
+            answer: Answer = await self.app.store.write_many(item, endpoint.many)
+            self.app.bell.ring(item.actor.entity_id)
+            return answer
+        if endpoint.mode == "script":
+            made: Answer = await endpoint.handler(call, taken)
+            return made
+        if endpoint.mode == "read":
+
+            async def read(work: Work) -> Answer:
+                return Answer(encode(await endpoint.handler(work, taken)))
+
+            return await self.app.store.read(call.caller, read)
+
+        async def write(work: Work) -> Answer:
+            return await answered_once(work, call, lambda: endpoint.handler(work, taken))
+
+        written = await self.app.store.write(call.caller, write)
+        if call.caller.actor is not None:
+            self.app.bell.ring(call.caller.actor.entity_id)
+        return written
+
+    # -- problems --------------------------------------------------------------------------------
+
+    def _problem(self, refusal: Refusal, origin: Origin) -> Answer:
+        return problem(refusal, origin.request_id, self.app.settings.public_url)
+
+
+def problem(refusal: Refusal, request_id: str, public_url: str = "") -> Answer:
+    """Render a refusal as application/problem+json (RFC 9457)."""
+    body: dict[str, Any] = {
+        "type": f"{public_url}/docs/errors#{refusal.code}",
+        "title": CATALOGUE[refusal.code].title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": request_id,
+        "error_code": refusal.code,
+    }
+    if refusal.fields:
+        body["errors"] = [_field(one) for one in refusal.fields]
+    headers = []
+    retry_after = refusal.retry_after
+    if retry_after is None and refusal.code == "RX503":
+        retry_after = RETRY_AFTER_SECONDS
+    if retry_after is not None:
+        headers.append(("Retry-After", str(retry_after)))
+    if refusal.allow:
+        headers.append(("Allow", ", ".join(refusal.allow)))
+    if refusal.status == CATALOGUE["RU003"].status:
+        headers.append(("WWW-Authenticate", "ApiKey"))
+    return Answer(encode(body), "application/problem+json", refusal.status, headers)
+
+
+def _field(one: FieldError) -> dict[str, str]:
+    return {"pointer": one.pointer, "detail": one.detail}
+
+
+# -- idempotency ---------------------------------------------------------------------------------
+
+
+def _idempotency(call: Call) -> Idempotency | None:
+    key = call.headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 255 or not _PRINTABLE.fullmatch(key):  # noqa: PLR2004 - the contract's number
+        raise malformed("Idempotency-Key", "needs 1 to 255 printable characters")
+    return Idempotency(key.decode("ascii"))
+
+
+_PRINTABLE: Final = re.compile(rb"[\x20-\x7e]+")
+
+
+def fingerprint(call: Call, actor: Actor) -> bytes:
+    """Give what makes two requests the same: method, path, query, acting member, body bytes."""
+    member = actor.member.uuid if actor.member else ""
+    head = f"{call.endpoint.method}\n{call.endpoint.path}\n{member}\n".encode()
+    return hashlib.sha256(head + call.raw_query + b"\n" + call.body).digest()
+
+
+async def stored_answer(work: Work, call: Call, actor: Actor) -> Answer | None:
+    """Give the answer stored for the same request; RB022 if the key was used for another."""
+    if call.idempotency is None:
+        return None
+    call.idempotency.request = fingerprint(call, actor)
+    place = (actor.scope, call.idempotency.key)
+    found = await access.stored_answers(work.db, [place], times.now())
+    if place not in found:
+        return None
+    request, body, withheld = found[place]
+    if request != call.idempotency.request:
+        raise Refusal("RB022")
+    note = "true; secrets-withheld" if withheld else "true"
+    return Answer(body, headers=(("Idempotent-Replay", note),))
+
+
+async def keep_answer(work: Work, call: Call, actor: Actor, answer: Answer, kept: bytes) -> None:
+    """Store the answer with its change; Stale when another work was first, so that it replays."""
+    if call.idempotency is None:
+        return
+    now = times.now()
+    if not await access.keep_answer(
+        work.db,
+        actor.scope,
+        call.idempotency.key,
+        call.idempotency.request,
+        kept,
+        withheld=kept is not answer.body,
+        at=now,
+        until=now + ANSWERS_KEPT,
+    ):
+        raise Stale
+
+
+async def answered_once(work: Work, call: Call, act: Callable[[], Awaitable[Any]]) -> Answer:
+    """Do an act and encode its answer, unless the same was answered before under the same key."""
+    stored = await stored_answer(work, call, work.actor)
+    if stored is not None:
+        return stored
+    given = await act()
+    await work.settle()
+    answer = Answer(encode(given))
+    secrets = call.endpoint.secrets
+    kept = answer.body
+    if secrets:
+        plain = msgspec.json.decode(answer.body)
+        kept = encode({**plain, **dict.fromkeys(secrets)})
+    await keep_answer(work, call, work.actor, answer, kept)
+    return answer
+
+
+# -- bytes ---------------------------------------------------------------------------------------
+
+
+async def _decoded(call: Call, receive: Receive) -> Any:
+    """Read and decode a JSON body; RB026, RB024, RB001 to RB003."""
+    kind = call.headers.get(b"content-type")
+    if kind is not None and not _JSON.fullmatch(kind):
+        raise Refusal("RB026", "The content type must be application/json")
+    call.body = await _read_body(receive, call.headers, call.endpoint.body_limit)
+    call.idempotency = _idempotency(call)
+    taken, ignored = decode_body(call.endpoint, call.body)
+    if ignored:
+        call.extra.append(("Ignored-Fields", _header_list(ignored)))
+    return taken
+
+
+async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """Read the body, at most `limit` bytes; RB024 before a larger one is read whole."""
+    length = headers.get(b"content-length")
+    if length is not None and (not length.isdigit() or int(length) > limit):
+        raise Refusal("RB024", f"At most {limit} bytes are taken")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise Refusal("RB024", f"At most {limit} bytes are taken")
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal("RB001", "The body ended early")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise Refusal("RB024", f"At most {limit} bytes are taken")
+    return b"".join(chunks)
+
+
+def _header_list(names: Sequence[str]) -> str:
+    r"""Name unknown fields in a header: at most 20, in visible ASCII."""
+    shown = [name[:60].encode("ascii", "backslashreplace").decode() for name in names[:20]]
+    return ", ".join(re.sub(r"[^\x21-\x7e]", "_", name) for name in shown)
+
+
+_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+@lru_cache(maxsize=256)
+def _content_type(name: str) -> tuple[bytes, bytes]:
+    return b"content-type", name.encode()
+
+
+async def _send(
+    send: Send,
+    answer: Answer,
+    request_id: str,
+    extra: Sequence[tuple[str, str]],
+    *,
+    with_body: bool,
+) -> None:
+    headers = [
+        _content_type(answer.content_type),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode("ascii")),
+        *_ALWAYS,
+    ]
+    if answer.headers or extra:
+        more = (*answer.headers, *extra)
+        headers += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in more]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
