@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +21,21 @@ from onrecord.model.access import (
     service,
 )
 from onrecord.model.errors import Refusal
+from onrecord.model.ports import Held
 from onrecord.outside import signer as signers
 from onrecord.outside.bell import LocalBell
 from onrecord.outside.datadir import DataDirectory
 from onrecord.settings import Settings
-from onrecord.store import access, postgres, sqlite
+from onrecord.store import access, migrations, postgres, sqlite
 from onrecord.store import record as ledger
 from onrecord.store.db import Caller, Unavailable
 from onrecord.store.work import Store, Work
 
 CHECKPOINT_SECONDS = 60
 """At least so often a checkpoint is made while there are changes (record.md, section 2)."""
+
+MIGRATION_SECONDS = 30
+"""How long a process waits at its start for another one that migrates."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -148,10 +153,9 @@ async def start(settings: Settings, *, purpose: str = "serve") -> App:
     """
     directory = DataDirectory(settings.data_dir)
     store = make_store(settings)
-    directory.hold(purpose, alone=False)
     await store.open()
     try:
-        await store.migrate()
+        await _hold_migrated(directory, store, purpose)
         host = await store.ask(lambda session: ledger.meta(session, "host"))
         known = await store.ask(record.verifier_keys)
         signer = signers.load_or_make(
@@ -164,6 +168,33 @@ async def start(settings: Settings, *, purpose: str = "serve") -> App:
         directory.let_go()
         raise
     return app
+
+
+async def _hold(directory: DataDirectory, store: Store, purpose: str, *, alone: bool) -> None:
+    """Hold directory and database, waiting a while for another process that migrates just now."""
+    deadline = time.monotonic() + MIGRATION_SECONDS
+    while True:
+        try:
+            directory.hold(purpose, alone=alone)
+            await store.hold(purpose, alone=alone)
+        except Held:
+            directory.let_go()
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+async def _hold_migrated(directory: DataDirectory, store: Store, purpose: str) -> None:
+    """Hold the installation together with others, after bringing an older schema up to date.
+
+    Of several processes that start on an empty database one migrates and the others wait for it.
+    """
+    if await store.schema() < migrations.newest():
+        await _hold(directory, store, "migrate", alone=True)
+        await store.migrate()
+    await _hold(directory, store, purpose, alone=False)
 
 
 async def _prepare(app: App) -> None:
@@ -207,6 +238,7 @@ async def migrate(settings: Settings) -> int:
         store = make_store(settings)
         await store.open()
         try:
+            await store.hold("migrate", alone=True)
             return await store.migrate()
         finally:
             await store.close()

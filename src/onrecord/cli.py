@@ -440,7 +440,7 @@ def _refused(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line; what is refused is said in one line."""
-    from onrecord.outside.datadir import Held
+    from onrecord.model.ports import Held
     from onrecord.store.db import NewerSchema, Unavailable
 
     try:

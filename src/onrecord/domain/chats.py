@@ -69,6 +69,7 @@ async def _add(
             "uuid": chat_uuid,
             "entity_id": work.actor.entity_id,
             "title": title,
+            "title_key": text.search_key(title),
             "state": rows.DRAFT,
             "is_staff_only": int(staff_only),
             "created_by_id": creator.id,
@@ -117,6 +118,15 @@ async def view(work: Work, chat_uuid: str) -> Chat:
     return shown
 
 
+async def of_organisation(work: Work, chat_uuid: str) -> Chat:
+    """Give any chat of the organisation, in nobody's own view (RN001)."""
+    chat = await rows.chat_seen_by(work.db, work.actor.entity_id, 0, chat_uuid)
+    if chat is None:
+        raise Refusal("RN001")
+    (shown,) = await _shown(work, [chat])
+    return shown
+
+
 async def page(
     work: Work,
     *,
@@ -160,9 +170,9 @@ def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
         return None
     try:
         moment, number = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise malformed("cursor", "is not one that was given out") from None
-    if not (isinstance(moment, int) and isinstance(number, int) and moment < 2**62 > number):
+    if not all(isinstance(value, int) and 0 <= value < 2**62 for value in (moment, number)):
         raise malformed("cursor", "is not one that was given out")
     return moment, number
 

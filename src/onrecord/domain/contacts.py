@@ -30,6 +30,7 @@ async def named(
             raise Refusal("RN006", "One of the members does not exist")
         members[found[uuid].id] = found[uuid]
     for identifier in identifiers or ():
+        text.check("identifiers", identifier, least=1, most=text.IDENTIFIER_MAX)
         member = await people.member_identified(work.db, entity_id, identifier)
         if member is None:
             raise Refusal("RN006", "One of the members does not exist")

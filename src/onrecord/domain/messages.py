@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from onrecord.model import text, times
-from onrecord.model.access import BY_HAND, VIA, Actor, MemberRef
+from onrecord.model.access import BY_HAND, FOR_THE_ORGANISATION, VIA, Actor, MemberRef
 from onrecord.model.chats import Message, Via
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store import chats as rows
@@ -54,7 +54,7 @@ async def append(work: Work, items: Sequence[Outgoing]) -> list[Sent | Refusal]:
     wanted = [
         (item.actor.entity_id, item.chat_uuid, item.actor.member.id)
         for item in items
-        if item.actor.member is not None
+        if item.actor.member is not None and text.is_uuid(item.chat_uuid)
     ]
     facts = await rows.writing_facts(work.db, list(dict.fromkeys(wanted)))
     outcomes: list[Sent | Refusal] = []
@@ -75,6 +75,8 @@ async def _append_one(
         raise Refusal("RF004")
     text.check("text", item.text, least=1, most=text.TEXT_MAX)
     fact = facts.get((item.chat_uuid, author.id))
+    if fact is None:
+        text.check_uuid("chat_uuid", item.chat_uuid)
     tip = check_may_write(fact, author)
     if item.reply_to_seq is not None and item.reply_to_seq > tip.last_seq:
         raise Refusal("RB017")
@@ -189,23 +191,27 @@ async def window(
 
 async def one(work: Work, chat_uuid: str, seq: int) -> Message:
     """Give one message; without an acting member, any of the organisation's (RN001, RN003)."""
-    if work.actor.member is not None:
-        found = await window(work, chat_uuid, first=seq, last=seq)
-        if not found:
-            raise Refusal("RN003")
-        return found[0]
+    found = await window(work, chat_uuid, first=seq, last=seq)
+    if not found:
+        raise Refusal("RN003")
+    return found[0]
+
+
+async def _any_chat(work: Work, chat_uuid: str) -> ChatRow:
     chat = await rows.chat_seen_by(work.db, work.actor.entity_id, 0, chat_uuid)
     if chat is None:
         raise Refusal("RN001")
-    stored = await rows.messages_between(work.db, work.actor.entity_id, chat.id, seq, seq)
-    if not stored:
-        raise Refusal("RN003")
-    return (await render(work, {chat.id: chat.uuid}, stored))[0]
+    return chat
 
 
 async def seen_chat(work: Work, chat_uuid: str) -> ChatRow:
-    """Give a chat the acting member is or was in (RB003, RN001)."""
+    """Give a chat the acting member is or was in (RB003, RN001).
+
+    For system keys, which act for the organisation, any of its chats.
+    """
     member = work.actor.member
+    if member is None and work.actor.kind in FOR_THE_ORGANISATION:
+        return await _any_chat(work, text.check_uuid("chat_uuid", chat_uuid))
     if member is None:
         raise Refusal("RF004")
     chat = await rows.chat_seen_by(

@@ -80,13 +80,13 @@ async def _page(
     while True:
         found = await read(at)
         for position, leaf in found:
-            at = position
+            at, head = position, max(head, position)
             if types is None or msgspec.json.decode(leaf, type=_Typed).type in types:
                 leaves.append(leaf)
                 if len(leaves) == limit:
-                    return Feed(leaves, at, max(head, at))
+                    return Feed(leaves, at, head)
         if len(found) < limit:
-            return Feed(leaves, max(at, head), max(head, at))
+            return Feed(leaves, max(at, head), head)
 
 
 # -- checkpoints and proofs ----------------------------------------------------------------------

@@ -29,6 +29,9 @@ KEY_KINDS: Final = frozenset({Kind.SYSTEM, Kind.SUPER, Kind.MASTER_USER, Kind.US
 BY_HAND: Final = frozenset({Kind.SESSION, Kind.SDK})
 """Credentials with which a person acts: sending with them moves the own read mark."""
 
+FOR_THE_ORGANISATION: Final = frozenset({Kind.SYSTEM, Kind.SUPER, Kind.OPERATOR, Kind.SERVICE})
+"""Credentials that act for the organisation and not for a member of it."""
+
 VIA: Final[Mapping[Kind, str]] = {
     Kind.SESSION: "session",
     Kind.SDK: "sdk",

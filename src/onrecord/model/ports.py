@@ -3,6 +3,10 @@
 from typing import Protocol
 
 
+class Held(Exception):  # noqa: N818 - told to the operator as a refusal
+    """Somebody else holds the installation in a way that excludes this; the message says who."""
+
+
 class Signer(Protocol):
     """Signs checkpoints and seals with the installation's key (Ed25519)."""
 

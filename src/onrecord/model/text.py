@@ -48,6 +48,11 @@ def email_key(email: str) -> str:
     return unicodedata.normalize("NFC", email.strip()).lower()
 
 
+def search_key(value: str) -> str:
+    """Give the form in which titles and the like are searched: NFC, without case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", value).casefold())
+
+
 def check_email(field: str, value: str) -> str:
     """Give a trimmed email of 1 to 320 characters with one @, or refuse it with RB003."""
     value = check(field, value, least=1, most=EMAIL_MAX).strip()

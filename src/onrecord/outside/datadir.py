@@ -5,9 +5,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-
-class Held(Exception):  # noqa: N818 - told to the operator as a refusal
-    """Somebody else holds the data directory in a way that excludes this."""
+from onrecord.model.ports import Held
 
 
 class DataDirectory:
@@ -21,7 +19,11 @@ class DataDirectory:
         self._descriptor: int | None = None
 
     def hold(self, purpose: str, *, alone: bool) -> Self:
-        """Take the lock or raise Held, saying who holds it; the process's end lets it go."""
+        """Take the lock or raise Held, saying who holds it; the process's end lets it go.
+
+        A lock held before is given back first: a process excludes itself as it does others.
+        """
+        self.let_go()
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
@@ -30,7 +32,6 @@ class DataDirectory:
             os.close(descriptor)
             msg = f"{self.path} is held by {holder or 'another process'}"
             raise Held(msg) from None
-        self.let_go()
         self._descriptor = descriptor
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{purpose} (process {os.getpid()})\n".encode(), 0)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from onrecord.model import text
 from onrecord.store.db import Row, Session
 from onrecord.store.record import ChatTip
 
@@ -36,6 +37,8 @@ async def writing_facts(
     participant's state may be older than the lock; a change of it shows in the head row.
     """
     facts: dict[tuple[str, int], WritingFacts] = {}
+    if not wanted:
+        return facts
     if not wanted:
         return facts
     tips: dict[int, ChatTip] = {}
@@ -203,8 +206,11 @@ async def chats_of(
     if archived is not None:
         where.append(f"p.archived = {bind(int(archived))}")
     if search:
-        pattern = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        where.append(f"LOWER(c.title) LIKE LOWER({bind(f'%{pattern}%')}) ESCAPE '\\'")
+        # The engines' own LOWER knows ASCII alone, so titles are kept in a form for comparing.
+        pattern = (
+            text.search_key(search).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        )
+        where.append(f"c.title_key LIKE {bind(f'%{pattern}%')} ESCAPE '\\'")
     if updated_since is not None:
         where.append(f"{moment} >= {bind(updated_since)}")
     if before is not None:

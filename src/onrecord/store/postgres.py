@@ -6,8 +6,9 @@ nothing can change under it again.
 """
 
 import asyncio
-import itertools
 import logging
+import os
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 import asyncpg
 
+from onrecord.model.ports import Held
 from onrecord.store import migrations
 from onrecord.store.db import (
     COLUMN_TYPES,
@@ -32,9 +34,11 @@ from onrecord.store.work import Many, Work, judged, perform, perform_many
 POOL_SIZE: Final = 8
 GROUP_MOST: Final = 256
 """Acts of the append path that share one transaction at the most."""
+STALE_TRIES: Final = 4
+"""How often a work is tried before it locks the heads first."""
 TRIES: Final = 5
 """How often a work is tried that PostgreSQL broke off to solve a deadlock."""
-MIGRATE_LOCK: Final = 0x6F6E7265_636F7264
+HOLD_LOCK: Final = 0x6F6E7265_636F7264
 """The advisory lock ("onrecord") held by servers (shared) and by migrations (exclusive)."""
 
 T = TypeVar("T")
@@ -44,6 +48,7 @@ _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection says that was ended between two statements
     TimeoutError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -144,6 +149,7 @@ class PostgresStore:
         self._groups: dict[Many, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
+        self._lock: Any = None
 
     async def open(self) -> None:
         """Connect; raises Unavailable, or NewerSchema."""
@@ -169,12 +175,42 @@ class PostgresStore:
         self._closing = True
         while tasks := [*self._groups.values(), *self._running]:
             await asyncio.gather(*tasks, return_exceptions=True)
+        if self._lock is not None:
+            await self._lock.close()
         await self._pool.close()
 
+    async def schema(self) -> int:
+        """Give the number of the schema; 0 for an empty database."""
+        async with self._pool.acquire() as connection:
+            return await _schema(connection)
+
+    async def hold(self, purpose: str, *, alone: bool) -> None:
+        """Take the advisory lock on a connection of its own; raises Held, saying who holds it."""
+        if self._lock is not None:
+            await self._lock.close()
+        name = f"onrecord {purpose} (process {os.getpid()})"[:63]
+        settings = {"application_name": name}
+        self._lock = await asyncpg.connect(self._url, server_settings=settings)
+        kind = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
+        if await self._lock.fetchval(f"SELECT {kind}($1)", HOLD_LOCK):
+            return
+        holders = await self._lock.fetch(
+            "SELECT DISTINCT a.application_name FROM pg_locks l"
+            " JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory'"
+            " AND l.granted AND l.database = (SELECT oid FROM pg_database"
+            " WHERE datname = current_database()) AND (l.classid::bigint << 32) + l.objid::bigint"
+            " = $1",
+            HOLD_LOCK,
+        )
+        await self._lock.close()
+        self._lock = None
+        who = ", ".join(row[0] for row in holders) or "another process"
+        msg = f"the database is held by {who}"
+        raise Held(msg)
+
     async def migrate(self) -> int:
-        """Apply the migrations that are missing, all in one transaction, one process at a time."""
+        """Apply the migrations that are missing, all in one transaction."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATE_LOCK + 1)
             present = await _schema(connection)
             for number, statements in migrations.texts("postgresql"):
                 if number > present:
@@ -256,8 +292,14 @@ class PostgresStore:
         *,
         optimistic: bool = True,
     ) -> tuple[T, Work]:
-        """Run a transaction, again with the heads locked first when an actor had gone stale."""
-        for attempt in itertools.count(1):
+        """Run a transaction, again when an actor had gone stale: judged anew each time.
+
+        In the end the heads are locked first. That is the last resort, because works that lock
+        rows first and works that lock heads first can wait for each other (PostgreSQL sees it
+        after a second).
+        """
+        stale = broken_off = 0
+        while True:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
                     session = PostgresSession(connection)
@@ -268,15 +310,19 @@ class PostgresStore:
                     result, work = await once(session, heads)
                     await heads.flush()
             except Stale:
-                optimistic = False
-            except _AGAIN:
-                if attempt == TRIES:
-                    raise
+                stale += 1
+                optimistic = optimistic and stale < STALE_TRIES
+            except _AGAIN as error:
+                broken_off += 1
+                if broken_off == TRIES:
+                    if isinstance(error, asyncpg.UniqueViolationError):
+                        raise
+                    raise _unavailable(error) from error
+                await asyncio.sleep(random.uniform(0, 0.02) * broken_off)  # noqa: S311 - no secret
             except _AWAY as error:
                 raise _unavailable(error) from error
             else:
                 return result, work
-        raise AssertionError
 
     async def _write_groups(self, run: Many) -> None:
         waiting = self._waiting[run]

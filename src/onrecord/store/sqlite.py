@@ -33,6 +33,8 @@ _Answer = tuple[asyncio.Future[Any], object, Sequence[Callable[[], None]]]
 
 GROUP_MOST: Final = 512
 """Works that share one commit at the most, so that nobody waits long behind a crowd."""
+OPEN_MILLISECONDS: Final = 5000
+"""How long opening waits for a process that opens the same new file."""
 BUSY_SECONDS: Final = 10.0
 """How long a group waits for another process (the command line) to finish its own."""
 
@@ -76,8 +78,10 @@ class SqliteSession:
 
     async def one(self, sql: str, *values: Any) -> Row | None:
         """Give the first row, or None."""
-        rows = self._cursor.execute(_sqlite_text(sql), values)
-        return cast("Row | None", rows.fetchone())
+        # To the end: a statement with a row left would hold its snapshot beyond the commit, and
+        # once another process has written, no transaction of this connection could begin.
+        rows = self._cursor.execute(_sqlite_text(sql), values).fetchall()
+        return cast("Row", rows[0]) if rows else None
 
     async def run(self, sql: str, *values: Any) -> None:
         """Run a statement that answers nothing."""
@@ -151,6 +155,8 @@ class SqliteStore:
         try:
             self._writer = self._connect()
             self._reader = self._connect()
+            # From here on waiting for another process must not stop the event loop.
+            self._writer.set_busy_timeout(0)
         except apsw.Error as error:
             msg = f"cannot open {self._path}: {error}"
             raise Unavailable(msg) from error
@@ -170,6 +176,13 @@ class SqliteStore:
         self._committer.shutdown()
         for connection in (self._writer, self._reader):
             connection.close()
+
+    async def schema(self) -> int:
+        """Give the number of the schema; 0 for an empty database."""
+        return self._schema()
+
+    async def hold(self, purpose: str, *, alone: bool) -> None:
+        """Do nothing: who holds the data directory holds the file in it."""
 
     async def migrate(self) -> int:
         """Apply the migrations that are missing, all in one transaction."""
@@ -224,6 +237,7 @@ class SqliteStore:
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path), statementcachesize=300)
+        connection.set_busy_timeout(OPEN_MILLISECONDS)
         # Plans do not depend on bound values: some statements were prepared anew each time.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -332,7 +346,9 @@ class SqliteStore:
                 result, work = run_now(perform(self._write_session, heads, call.caller, run))
         except (apsw.FullError, apsw.IOError, apsw.CorruptError):
             raise
-        except Exception as error:  # noqa: BLE001 - answered to its caller
+        except Exception as error:
+            if not self._writer.in_transaction:
+                raise
             return call.future, error, ()
         return call.future, result, work.on_commit
 
@@ -343,7 +359,9 @@ class SqliteStore:
                 outcomes, work = run_now(perform_many(self._write_session, heads, items, many))
         except (apsw.FullError, apsw.IOError, apsw.CorruptError):
             raise
-        except Exception as error:  # noqa: BLE001 - answered to every caller of the lot
+        except Exception as error:
+            if not self._writer.in_transaction:
+                raise
             yield from ((call.future, error, ()) for call in calls)
             return
         yield from _answers(calls, outcomes, work)
@@ -356,6 +374,8 @@ class SqliteStore:
         try:
             yield
         except BaseException:
+            if not self._writer.in_transaction:
+                raise  # SQLite has rolled everything back, so nothing of the group can stand
             run_now(self._write_session.run("ROLLBACK TO work"))
             run_now(self._write_session.run("RELEASE work"))
             heads.held, heads.changed = held, changed

@@ -151,6 +151,14 @@ class Store(Protocol):
         """Finish what is queued and disconnect."""
         ...
 
+    async def schema(self) -> int:
+        """Give the number of the schema; 0 for an empty database."""
+        ...
+
+    async def hold(self, purpose: str, *, alone: bool) -> None:
+        """Hold the database like others, or alone as a migration must; raises Held."""
+        ...
+
     async def migrate(self) -> int:
         """Bring the schema up to date and give its number; raises NewerSchema."""
         ...

@@ -11,7 +11,7 @@ from onrecord.model import times
 from onrecord.model.chats import Chat, Message
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store.work import Work
-from onrecord.web import feed
+from onrecord.web import feed, lists
 from onrecord.web.endpoint import CHAT_KEYS, Answer, Endpoint, Takes
 from onrecord.web.server import Call, encode, keep_answer, stored_answer
 
@@ -78,8 +78,6 @@ class SendingText(messages.Outgoing):
 
 def sending(call: Call, taken: SendText) -> SendingText:
     """Make the append path's item of a request."""
-    if not taken.chat_uuid:
-        raise malformed("chat_uuid", "is not a UUID")
     actor = call.caller.actor
     assert actor is not None  # noqa: S101 - the caller was judged
     return SendingText(
@@ -155,25 +153,43 @@ class ChatPage(msgspec.Struct):
     next_cursor: str | None
 
 
-async def get_chats(work: Work, taken: GetChats) -> OneChat | ChatPage:
-    """Give one chat, or a list of the acting member's."""
+async def get_chats(call: Call, taken: GetChats) -> Answer:
+    """Give one chat, or a list of the acting member's: a page with `limit`, else everything.
+
+    A list is read page by page, each in a transaction of its own.
+    """
     if taken.chat_uuid is not None:
-        return OneChat(await chats.view(work, taken.chat_uuid))
+        return Answer(
+            encode(await call.app.store.read(call.caller, lambda work: _one(work, taken)))
+        )
+
+    async def read_page(cursor: str | None) -> tuple[list[Chat], str | None]:
+        return await call.app.store.read(call.caller, lambda work: _page(work, taken, cursor))
+
+    return await lists.answer(
+        call, "chats", read_page, cursor=taken.cursor, whole=taken.limit is None
+    )
+
+
+async def _one(work: Work, taken: GetChats) -> OneChat:
+    return OneChat(await chats.view(work, taken.chat_uuid or ""))
+
+
+async def _page(work: Work, taken: GetChats, cursor: str | None) -> tuple[list[Chat], str | None]:
     since = None
     if taken.updated_since is not None:
         try:
             since = times.read(taken.updated_since)
         except ValueError:
             raise malformed("updated_since", "is not an RFC 3339 time with an offset") from None
-    found, cursor = await chats.page(
+    return await chats.page(
         work,
         archived=taken.archived,
         search=taken.search,
         updated_since=since,
-        cursor=taken.cursor,
+        cursor=cursor,
         limit=taken.limit or chats.PAGE_MOST,
     )
-    return ChatPage(found, cursor)
 
 
 class GetRange(Takes):
@@ -258,7 +274,7 @@ ROWS: Final = (
         gives=(OneChat, ChatPage),
         refusals=("RN001",),
         handler=get_chats,
-        mode="read",
+        mode="script",
         tags=("Chats",),
     ),
     Endpoint(

@@ -5,7 +5,7 @@ call that nobody guards cannot be written.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -15,7 +15,14 @@ import msgspec
 
 from onrecord.domain.keys import Demand
 from onrecord.model.access import PERMISSIONS, Kind
-from onrecord.model.errors import CATALOGUE, FieldError, Refusal, missing, pointer_to
+from onrecord.model.errors import (
+    CATALOGUE,
+    FieldError,
+    Refusal,
+    malformed,
+    missing,
+    pointer_to,
+)
 from onrecord.store.work import Many
 
 JSON_LIMIT: Final = 1024 * 1024
@@ -51,6 +58,9 @@ class Answer:
     content_type: str = "application/json"
     status: int = 200
     headers: Sequence[tuple[str, str]] = ()
+    stream: AsyncGenerator[bytes] | None = None
+    """What follows instead of `body`, piece by piece. If it fails the connection is cut before the
+    final chunk, so that nobody takes the answer for whole."""
 
 
 Handler = Callable[..., Any]
@@ -253,5 +263,7 @@ def parse_query(raw: bytes) -> dict[str, list[str]]:
         raise Refusal("RB003", "The query string is malformed") from error
     query: dict[str, list[str]] = {}
     for name, value in pairs:
+        if "\0" in value:  # nothing that is stored holds one, and PostgreSQL takes none
+            raise malformed(name, "holds a NUL character")
         query.setdefault(name, []).append(value)
     return query

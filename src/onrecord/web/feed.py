@@ -93,7 +93,8 @@ async def _object(work: Work, entry: dict[str, Any]) -> Any:
     if "seq" in entry:
         return await messages.one(work, entry["chat_uuid"], entry["seq"])
     if "chat_uuid" in entry:
-        return await chats.view(work, entry["chat_uuid"])
+        see = chats.of_organisation if work.actor.member is None else chats.view
+        return await see(work, entry["chat_uuid"])
     if work.actor.member is None and entry["type"].startswith("member."):
         return await members.view(work, entry["entity_user_xref_uuid"], None)
     return None

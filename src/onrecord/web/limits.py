@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
@@ -10,6 +11,8 @@ from onrecord.model.errors import Refusal
 
 FAILURES: Final = (100, 60)
 """Failed authentications an address may have in a minute."""
+STREAMS: Final = 4
+"""Streams a key may have under way at once."""
 REMEMBERED: Final = 100_000
 """Keys and addresses counted at the most; the ones seen longest ago are forgotten."""
 
@@ -50,6 +53,7 @@ class Limits:
         self._default = default
         self._keys = Windows()
         self._failures = Windows()
+        self._streams: dict[int, int] = {}
 
     def count_request(
         self, key_id: int, own: tuple[int, int] | None
@@ -70,6 +74,22 @@ class Limits:
             ("RateLimit-Policy", f'"key";q={requests};w={seconds}'),
             ("RateLimit", f'"key";r={left};t={wait}'),
         )
+
+    def check_streams(self, key_id: int) -> None:
+        """Refuse one more stream of a key (RU029) when it has four under way."""
+        if self._streams.get(key_id, 0) >= STREAMS:
+            raise Refusal("RU029", f"At most {STREAMS} streams at once", retry_after=1)
+
+    @contextmanager
+    def streaming(self, key_id: int) -> Iterator[None]:
+        """Count a stream of a key while it runs."""
+        self._streams[key_id] = self._streams.get(key_id, 0) + 1
+        try:
+            yield
+        finally:
+            self._streams[key_id] -= 1
+            if not self._streams[key_id]:
+                del self._streams[key_id]
 
     def failed(self, address: str | None) -> None:
         """Count a failed authentication; RU029 instead of the failure when there were too many.

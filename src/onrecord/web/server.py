@@ -4,10 +4,12 @@ It speaks ASGI itself. On the hot path (authenticate, append, read a range) a fr
 and response objects cost more than everything OnRecord does (docs/decisions/0003).
 """
 
+import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -23,7 +25,14 @@ from onrecord.store import access
 from onrecord.store.db import Caller, Item, Session, Stale, Unavailable
 from onrecord.store.work import Work
 from onrecord.web import credentials
-from onrecord.web.endpoint import Answer, Endpoint, decode_body, decode_query, parse_query
+from onrecord.web.endpoint import (
+    Answer,
+    Endpoint,
+    Nothing,
+    decode_body,
+    decode_query,
+    parse_query,
+)
 from onrecord.web.limits import Limits
 
 Scope = Mapping[str, Any]
@@ -34,6 +43,9 @@ ACTORS_MOST: Final = 10_000
 """Verdicts remembered at the most; each is compared with the head row before it counts."""
 ANSWERS_KEPT: Final = 86_400 * times.SECOND
 """How long a stored answer is given again: 24 hours."""
+
+STALLED_SECONDS: Final = 60
+"""How long the client of a stream may take nothing."""
 
 _REQUEST_ID: Final = re.compile(rb"[\x20-\x7e]{1,128}")
 _JSON: Final = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
@@ -63,6 +75,14 @@ class Call:
     idempotency: "Idempotency | None" = None
     extra: list[tuple[str, str]] = field(default_factory=list)
     server: "Server | None" = None
+    fault: Refusal | None = None
+    """A query string that cannot be read; told only after the verdict on the credential."""
+
+    @property
+    def key_id(self) -> int:
+        """The internal id of the key that acts, 0 for none."""
+        actor = self.caller.actor
+        return actor.key.id if actor is not None and actor.key is not None else 0
 
 
 @dataclass(slots=True)
@@ -82,7 +102,7 @@ class Server:
         self.rows = rows
         self._routes: dict[str, dict[str, Endpoint]] = {}
         self._actors: dict[tuple[Any, ...], Actor] = {}
-        self._limits = Limits(app.settings.rate_limit)
+        self.limits = Limits(app.settings.rate_limit)
         for row in rows:
             self._routes.setdefault(row.path, {})[row.method] = row
 
@@ -129,7 +149,7 @@ class Server:
     ) -> Answer:
         endpoint = self.find(scope["method"], scope["path"])
         raw_query = scope["query_string"]
-        query = parse_query(raw_query) if raw_query else {}
+        query, fault = _query(raw_query)
         address, source = self._source(scope, headers)
         if source is not None:
             origin = Origin(origin.request_id, origin.caller_request_id, source)
@@ -143,6 +163,7 @@ class Server:
             Caller(None, origin),
             extra=extra,
             server=self,
+            fault=fault,
         )
         if endpoint.kinds:
             call.credential = credentials.credential_of(headers, query, address)
@@ -167,6 +188,9 @@ class Server:
         client = scope.get("client")
         forwarded = headers.get(b"x-forwarded-for")
         trusted = self.app.settings.trusted_proxies
+        if forwarded and trusted:  # several lines are one list (RFC 9110, section 5.3)
+            lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            forwarded = b", ".join(lines)
         return credentials.source_of(
             client[0] if client else None,
             forwarded.decode("latin-1") if forwarded and trusted else None,
@@ -215,14 +239,14 @@ class Server:
         call.caller.actor = actor
         key = actor.key
         if key is not None:
-            call.extra.extend(self._limits.count_request(key.id, key.rate_limit))
+            call.extra.extend(self.limits.count_request(key.id, key.rate_limit))
             self.app.used[key.id] = times.now()
 
     def _count_denied(self, credential: keys.Credential, refusal: Refusal) -> None:
         if credential.key is not None:
             self.app.count_denied(credential.key, refusal.code)
         if refusal.code == "RU001":
-            self._limits.failed(str(credential.address) if credential.address else None)
+            self.limits.failed(str(credential.address) if credential.address else None)
 
     # -- what is asked ---------------------------------------------------------------------------
 
@@ -233,6 +257,8 @@ class Server:
         learns of that, not of its spelling.
         """
         try:
+            if call.fault is not None and call.endpoint.takes is not Nothing:
+                raise call.fault
             if call.endpoint.method == "GET":
                 return decode_query(call.endpoint, call.query)
             return await _decoded(call, receive)
@@ -385,6 +411,14 @@ async def answered_once(work: Work, call: Call, act: Callable[[], Awaitable[Any]
     return answer
 
 
+def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
+    """Split a query string, or give the refusal to be told in its turn."""
+    try:
+        return (parse_query(raw) if raw else {}), None
+    except Refusal as refusal:
+        return {}, refusal
+
+
 # -- bytes ---------------------------------------------------------------------------------------
 
 
@@ -448,12 +482,25 @@ async def _send(
 ) -> None:
     headers = [
         _content_type(answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode("ascii")),
         *_ALWAYS,
     ]
     if answer.headers or extra:
         more = (*answer.headers, *extra)
         headers += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in more]
+    if answer.stream is None:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.stream is not None and with_body:
+        await _send_stream(send, answer.stream)
+        return
     await send({"type": "http.response.body", "body": answer.body if with_body else b""})
+
+
+async def _send_stream(send: Send, stream: AsyncGenerator[bytes]) -> None:
+    """Send piece by piece; a client that takes nothing for 60 s is cut off (TimeoutError)."""
+    async with aclosing(stream) as pieces:
+        async for piece in pieces:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

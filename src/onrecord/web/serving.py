@@ -3,9 +3,10 @@
 import gc
 import json
 import logging
+import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import uvicorn
@@ -54,6 +55,23 @@ class _Uvicorn(uvicorn.Server):
 
     app: App
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Stop at SIGINT and SIGTERM.
+
+        uvicorn would raise the signal once more in the end, which ends the process before the app
+        has stopped in good order.
+        """
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     async def shutdown(self, sockets: Any = None) -> None:
         """Let waiting readers answer what they have, then shut down in the usual order."""
         self.app.stopping = True
@@ -100,6 +118,7 @@ async def _serve(settings: Settings, furnish: Callable[[App, str], Awaitable[Non
             backlog=2048,
         )
         socket = config.bind_socket()
+        socket.listen(config.backlog)  # whoever reads the line below may connect at once
         host, port = socket.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         running.start_jobs()

@@ -160,6 +160,7 @@ CREATE TABLE chat (
   uuid TEXT NOT NULL UNIQUE,
   entity_id INT NOT NULL,
   title TEXT NOT NULL,
+  title_key TEXT NOT NULL,
   state TEXT NOT NULL,
   is_staff_only INT NOT NULL,
   butler_member_id INT UNIQUE,
