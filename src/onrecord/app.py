@@ -34,6 +34,8 @@ from onrecord.store.work import Store, Work
 CHECKPOINT_SECONDS = 60
 """At least so often a checkpoint is made while there are changes (record.md, section 2)."""
 
+SERVE = "serve"
+"""The purpose of a process that answers requests; commands have others."""
 MIGRATION_SECONDS = 30
 """How long a process waits at its start for another one that migrates."""
 
@@ -49,6 +51,7 @@ class App:
     store: Store
     signer: signers.FileSigner
     directory: DataDirectory
+    purpose: str
     bell: LocalBell = field(default_factory=LocalBell)
     denied: dict[tuple[int, str, str], int] = field(default_factory=dict)
     """Refused uses of known keys: (entity_id, api_key_uuid, code) → count."""
@@ -68,9 +71,10 @@ class App:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(Unavailable):
-            await self.note_counts()
-            await self.make_checkpoints()
+        if self.purpose == SERVE:
+            with contextlib.suppress(Unavailable):
+                await self.note_counts()
+                await self.make_checkpoints()
         await self.store.close()
         self.directory.let_go()
 
@@ -78,6 +82,7 @@ class App:
         while True:
             await asyncio.sleep(CHECKPOINT_SECONDS)
             try:
+                await self.store.hold(self.purpose, alone=False)
                 await self.note_counts()
                 await self.make_checkpoints()
                 await self.as_service(lambda work: access.forget_answers(work.db, times.now()))
@@ -93,26 +98,33 @@ class App:
 
     async def note_counts(self) -> None:
         """Put the denied uses of the last minute on record, and note when keys were used."""
-        uses, self.used = self.used, {}
+        uses = dict(self.used)
         if uses:
             await self.as_service(lambda work: access.note_key_uses(work.db, uses))
-        denied, self.denied = self.denied, {}
-        by_entity: dict[int, list[tuple[str, str, int]]] = {}
-        for (entity_id, key_uuid, code), count in denied.items():
-            by_entity.setdefault(entity_id, []).append((key_uuid, code, count))
-        for entity_id, rows in by_entity.items():
-            await self._note_denied(entity_id, rows)
+            self.used = {key: at for key, at in self.used.items() if at != uses.get(key)}
+        by_entity: dict[int, dict[tuple[str, str], int]] = {}
+        for (entity_id, key_uuid, code), count in self.denied.items():
+            by_entity.setdefault(entity_id, {})[key_uuid, code] = count
+        for entity_id, counts in by_entity.items():
+            await self._note_denied(entity_id, counts)
 
-    async def _note_denied(self, entity_id: int, rows: list[tuple[str, str, int]]) -> None:
+    async def _note_denied(self, entity_id: int, counts: dict[tuple[str, str], int]) -> None:
+        """Put one organisation's counts on record; only then are they forgotten."""
         entity = await self.store.ask(lambda session: access.entity_by_id(session, entity_id))
+        if entity is None:
+            return
 
         async def note(work: Work) -> None:
-            for key_uuid, code, count in rows:
+            for (key_uuid, code), count in counts.items():
                 keys.note_denied(work, key_uuid, code, count)
 
-        if entity is not None:
-            await self.as_service(note, service(entity.id, entity.uuid))
-            self.bell.ring(entity_id)
+        await self.as_service(note, service(entity.id, entity.uuid))
+        self.bell.ring(entity_id)
+        for (key_uuid, code), count in counts.items():
+            place = (entity_id, key_uuid, code)
+            self.denied[place] -= count
+            if not self.denied[place]:
+                del self.denied[place]
 
     def count_denied(self, key: access.Key, code: str) -> None:
         """Count a refused use of a known key; it goes on record within a minute."""
@@ -146,7 +158,7 @@ def make_store(settings: Settings) -> Store:
     return sqlite.SqliteStore(settings.data_dir / "onrecord.db")
 
 
-async def start(settings: Settings, *, purpose: str = "serve") -> App:
+async def start(settings: Settings, *, purpose: str = SERVE) -> App:
     """Open the store, bring the schema up to date, make or check the installation and its key.
 
     Raises Unavailable, NewerSchema, Held, Refusal (another signing key), OSError, ValueError.
@@ -161,7 +173,7 @@ async def start(settings: Settings, *, purpose: str = "serve") -> App:
         signer = signers.load_or_make(
             settings.signing_key, host or settings.origin_host, may_make=not known
         )
-        app = App(settings, store, signer, directory)
+        app = App(settings, store, signer, directory, purpose)
         await _prepare(app)
     except BaseException:
         await store.close()
@@ -205,7 +217,7 @@ async def _prepare(app: App) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, purpose: str = "serve") -> AsyncIterator[App]:
+async def running(settings: Settings, *, purpose: str = SERVE) -> AsyncIterator[App]:
     """Give a running App for a block."""
     app = await start(settings, purpose=purpose)
     try:
@@ -220,7 +232,7 @@ async def acting(app: App, entity_uuid: str | None, run: Callable[[Work], Awaita
         actor = operator(INSTALLATION_ID, INSTALLATION_UUID)
     else:
         entity = await app.store.ask(lambda session: access.entity_of(session, entity_uuid.lower()))
-        if entity is None or entity.id == INSTALLATION_ID:
+        if entity is None:
             raise Refusal("RN007")
         actor = operator(entity.id, entity.uuid)
     return await app.store.write(Caller(actor, Origin(keys.request_id())), run)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -13,7 +14,6 @@ import click
 
 from onrecord import __version__
 from onrecord import settings as configuration
-from onrecord.model.access import INSTALLATION_UUID
 from onrecord.model.errors import Refusal
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def migrate(context: Context) -> None:
 
 
 @cli.command()
-def openapi() -> None:
+@_shared
+def openapi(_: Context) -> None:
     """Print the specification."""
     from onrecord.web.openapi import specification
     from onrecord.web.rows import ROWS
@@ -331,8 +332,7 @@ def _key_home(context: Context, api_key: str, run: Callable[[Any], Any]) -> Any:
         home = await running.store.ask(lambda session: access.entity_uuid_of_key(session, api_key))
         if home is None:
             raise Refusal("RN008", "There is no such key")
-        inside = None if home == INSTALLATION_UUID else home  # super keys
-        return await composition.acting(running, inside, run)
+        return await composition.acting(running, home, run)
 
     return _run(context, act)
 
@@ -443,6 +443,7 @@ def main() -> None:
     from onrecord.model.ports import Held
     from onrecord.store.db import NewerSchema, Unavailable
 
+    os.umask(0o077)  # databases, keys and exports are for nobody else on this machine
     try:
         cli()
     except Refusal as refusal:

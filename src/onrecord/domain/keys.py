@@ -277,8 +277,10 @@ async def create(
 
     RB002: no CIDR block on a super key, no member for a user key. RB003: an unknown permission or
     one this kind cannot have, a malformed block or limit. RN006, RB019: the owner is nobody or no
-    active staff member.
+    active staff member. RB019 too: a super key in an organisation, or another in the installation.
     """
+    if (kind is Kind.SUPER) != (work.actor.entity_id == INSTALLATION_ID):
+        raise Refusal("RB019", "Super keys, and no others, belong to the installation")
     text.check("name", name, least=1, most=text.NAME_MAX)
     permissions = _checked_permissions(kind, permissions)
     blocks = [_checked_block(block) for block in cidr_blocks]

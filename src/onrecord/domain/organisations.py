@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from onrecord.domain import keys, members
 from onrecord.model import text, times
-from onrecord.model.access import BUTLER, SYSTEM_ADMIN, operator
+from onrecord.model.access import BUTLER, INSTALLATION_ID, SYSTEM_ADMIN, operator
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store import access
 from onrecord.store.access import Entity
@@ -84,14 +84,20 @@ async def pick(work: Work, entity_uuid: str) -> Entity:
     return entity
 
 
+async def _own(work: Work) -> Entity:
+    """Give the actor's organisation; the installation is none (RN007)."""
+    entity = await access.entity_by_id(work.db, work.actor.entity_id)
+    if entity is None or entity.id == INSTALLATION_ID:
+        raise Refusal("RN007")
+    return entity
+
+
 async def set_state(work: Work, state: str) -> None:
     """Set the state of the actor's organisation; the same state again changes nothing.
 
     RB019 when an inactive organisation is to be frozen: activate it first.
     """
-    entity = await access.entity_by_id(work.db, work.actor.entity_id)
-    if entity is None:
-        raise Refusal("RN007")
+    entity = await _own(work)
     if entity.state == state:
         return
     if "active" not in {entity.state, state}:
@@ -251,9 +257,7 @@ async def set_setting(work: Work, key: str, value: Any) -> Any:
     if row is None:
         raise malformed("key", f"is no setting; settings are {', '.join(SETTINGS)}")
     value = row.check(key, value)
-    entity = await access.entity_by_id(work.db, work.actor.entity_id)
-    if entity is None:
-        raise Refusal("RN007")
+    entity = await _own(work)
     if entity.settings.get(key, row.default) == value:
         return value
     await access.set_entity_settings(work.db, entity.id, {**entity.settings, key: value})

@@ -170,14 +170,19 @@ async def prepare_installation(work: Work, signer: Signer, host: str) -> None:
         if signer.vkey not in keys:
             raise Refusal(
                 "RB019",
-                f"The database was written under the signing key {keys[-1].split('+')[0]},"
-                " not under the one given",
+                f"The database was written under the signing key {_key_id(keys[-1])},"
+                f" not under {_key_id(signer.vkey)}",
             )
         return
     await access.set_origin(work.db, INSTALLATION_ID, f"{host}/{INSTALLATION_UUID}")
     await record.set_meta(work.db, "host", host)
     await record.set_meta(work.db, "signing_keys", signer.vkey)
     work.record("signing_key.created", data={"vkey": signer.vkey})
+
+
+def _key_id(vkey: str) -> str:
+    """Give name and hash of a verifier key, as people are shown it."""
+    return note.VerifierKey.parse(vkey).id
 
 
 async def verifier_keys(session: Session) -> list[str]:

@@ -7,6 +7,9 @@ from typing import Self
 
 from onrecord.model.ports import Held
 
+PASSING = frozenset({"a command"})
+"""Purposes that are over soon: the file goes on naming whoever stays."""
+
 
 class DataDirectory:
     """A directory of one installation; servers share its lock, migrations take it alone."""
@@ -33,8 +36,9 @@ class DataDirectory:
             msg = f"{self.path} is held by {holder or 'another process'}"
             raise Held(msg) from None
         self._descriptor = descriptor
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{purpose} (process {os.getpid()})\n".encode(), 0)
+        if alone or purpose not in PASSING:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{purpose} (process {os.getpid()})\n".encode(), 0)
         return self
 
     def let_go(self) -> None:

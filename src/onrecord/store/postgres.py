@@ -150,6 +150,7 @@ class PostgresStore:
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._lock: Any = None
+        self._lock_alone = False
 
     async def open(self) -> None:
         """Connect; raises Unavailable, or NewerSchema."""
@@ -185,16 +186,27 @@ class PostgresStore:
             return await _schema(connection)
 
     async def hold(self, purpose: str, *, alone: bool) -> None:
-        """Take the advisory lock on a connection of its own; raises Held, saying who holds it."""
+        """Take the advisory lock on a connection of its own; raises Held, saying who holds it.
+
+        Asked again for what is held already it only sees to it that the connection still stands:
+        a lock is gone with its connection.
+        """
         if self._lock is not None:
-            await self._lock.close()
+            if self._lock_alone == alone and not self._lock.is_closed():
+                return
+            lock, self._lock = self._lock, None
+            await lock.close()
         name = f"onrecord {purpose} (process {os.getpid()})"[:63]
         settings = {"application_name": name}
-        self._lock = await asyncpg.connect(self._url, server_settings=settings)
+        try:
+            lock = await asyncpg.connect(self._url, server_settings=settings)
+        except _AWAY as error:
+            raise _unavailable(error) from error
         kind = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
-        if await self._lock.fetchval(f"SELECT {kind}($1)", HOLD_LOCK):
+        if await lock.fetchval(f"SELECT {kind}($1)", HOLD_LOCK):
+            self._lock, self._lock_alone = lock, alone
             return
-        holders = await self._lock.fetch(
+        holders = await lock.fetch(
             "SELECT DISTINCT a.application_name FROM pg_locks l"
             " JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory'"
             " AND l.granted AND l.database = (SELECT oid FROM pg_database"
@@ -202,8 +214,7 @@ class PostgresStore:
             " = $1",
             HOLD_LOCK,
         )
-        await self._lock.close()
-        self._lock = None
+        await lock.close()
         who = ", ".join(row[0] for row in holders) or "another process"
         msg = f"the database is held by {who}"
         raise Held(msg)
@@ -318,7 +329,7 @@ class PostgresStore:
                     if isinstance(error, asyncpg.UniqueViolationError):
                         raise
                     raise _unavailable(error) from error
-                await asyncio.sleep(random.uniform(0, 0.02) * broken_off)  # noqa: S311 - no secret
+                await asyncio.sleep(random.uniform(0, 0.02) * broken_off)  # noqa: S311 - it guards no secret
             except _AWAY as error:
                 raise _unavailable(error) from error
             else:

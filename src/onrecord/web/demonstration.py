@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -11,9 +10,9 @@ import click
 from onrecord import app as composition
 from onrecord.app import App
 from onrecord.domain import chats, keys, members, messages, organisations
-from onrecord.model.access import CLIENT, STAFF, Actor, Kind, Origin, operator
+from onrecord.model.access import CLIENT, INSTALLATION_ID, STAFF, Actor, Judged, Kind, Origin
 from onrecord.model.people import Member
-from onrecord.store import access
+from onrecord.store import access, record
 from onrecord.store.db import Caller, Session
 from onrecord.store.work import Work
 
@@ -67,7 +66,8 @@ async def furnish(app: App, address: str) -> None:
 
 
 async def _found(app: App) -> dict[str, Any]:
-    firm = await composition.acting(app, None, _firm)
+    host = await composition.origin_host(app)
+    firm = await composition.acting(app, None, lambda work: _firm(work, host))
     entity = firm.entity_uuid
     advisers = [await _person(app, entity, STAFF, *adviser, groups=()) for adviser in ADVISERS]
     group_uuids = await composition.acting(app, entity, lambda work: _team(work, advisers))
@@ -94,7 +94,7 @@ _SYSTEM: Final = ("can_export", "can_read_admin", "can_write_admin")
 _MASTER: Final = ("can_export", "can_read_chat", "can_write_chat", "can_read_contacts")
 
 
-async def _firm(work: Work) -> organisations.Founded:
+async def _firm(work: Work, host: str) -> organisations.Founded:
     first_name, last_name, email = ADMIN
     new = organisations.NewOrganisation(
         name=FIRM,
@@ -104,7 +104,7 @@ async def _firm(work: Work) -> organisations.Founded:
         admin_username="miriam.okafor",
         admin_password=secrets.token_urlsafe(16),
     )
-    return await organisations.create(work, new, "demo")
+    return await organisations.create(work, new, host)
 
 
 async def _person(
@@ -170,11 +170,13 @@ async def _by_hand(
     app: App, entity: str, member: Member, run: Callable[[Work], Awaitable[str]]
 ) -> str:
     async def judge(session: Session) -> Actor:
-        raise NotImplementedError
+        home = await access.entity_to_judge(session, entity)
+        assert home is not None  # noqa: S101 - it was made just now
+        _, _, installation = await record.head_of(session, INSTALLATION_ID)
+        judged = Judged(home[1], installation)
+        return Actor(Kind.SESSION, home[0].id, entity, member=member.ref, judged=judged)
 
-    home = await app.store.ask(lambda session: access.entity_of(session, entity))
-    assert home is not None  # noqa: S101 - it was made just now
-    actor = replace(operator(home.id, home.uuid), member=member.ref)
+    actor = await app.store.ask(judge)
     return await app.store.write(Caller(actor, Origin(keys.request_id()), judge), run)
 
 
@@ -225,24 +227,24 @@ def _lines(address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey]) -
         "",
         "1. A system key creates a client:",
         "",
-        f"curl -sS {as_system} {as_json} -H 'Idempotency-Key: demo-client-{once}' \\",
+        f"curl -sSw '\\n' {as_system} {as_json} -H 'Idempotency-Key: demo-client-{once}' \\",
         f"  -d '{client}' \\",
         f"  {entity_api}/entity-memberships/create",
         "",
         "2. A master-user key writes on behalf of the adviser:",
         "",
-        f"curl -sS {as_master} {as_json} \\",
+        f"curl -sSw '\\n' {as_master} {as_json} \\",
         f"  -d '{text}' \\",
         f"  {chat_api}/chats/messages/send-text",
         "",
         "3. The chat is read back:",
         "",
-        f"curl -sS {as_master} \\",
+        f"curl -sSw '\\n' {as_master} \\",
         f"  '{chat_api}/chats/messages/range?chat_uuid={facts['chat_uuid']}'",
         "",
         "4. The record of it all, entry by entry:",
         "",
-        f"curl -sS {as_system} '{entity_api}/events?limit=5'",
+        f"curl -sSw '\\n' {as_system} '{entity_api}/events?limit=5'",
         "",
         "Stop with Ctrl+C.",
         "",

@@ -128,9 +128,8 @@ class Endpoint:
         """Every error this call may answer with, in the order of the catalogue."""
         codes = {*COMMON, *self.refusals}
         if self.kinds:
-            codes.update(OF_KEYS)
-        if self.kinds & SYSTEM_KEYS:
-            codes.update(OF_SYSTEM_KEYS)
+            # A key is judged before its kind is: every call may meet those of system keys.
+            codes.update(OF_KEYS, OF_SYSTEM_KEYS)
         if self.acting != "none":
             codes.update(OF_ACTING)
         if self.method == "POST":

@@ -75,6 +75,8 @@ class Call:
     idempotency: "Idempotency | None" = None
     extra: list[tuple[str, str]] = field(default_factory=list)
     server: "Server | None" = None
+    place: tuple[Any, ...] = ()
+    """Under what the verdict on the caller is remembered."""
     fault: Refusal | None = None
     """A query string that cannot be read; told only after the verdict on the credential."""
 
@@ -168,8 +170,12 @@ class Server:
         if endpoint.kinds:
             call.credential = credentials.credential_of(headers, query, address)
             await self._authenticate(call)
+        before = call.caller.actor
         taken = await self._taken(call, receive)
-        return await self._run(call, taken)
+        answer = await self._run(call, taken)
+        if call.caller.actor is not before and call.caller.actor is not None:
+            self._remember(call.place, call.caller.actor)
+        return answer
 
     def find(self, method: str, path: str) -> Endpoint:
         """Give the row of a method and path; RN005, as a 405 when only the method is wrong."""
@@ -220,31 +226,38 @@ class Server:
         # garbage collector busy.
         async def judge(session: Session) -> Actor:
             try:
-                actor = await keys.judge(session, credential, demand)
+                return await keys.judge(session, credential, demand)
             except Refusal as refusal:
                 self._actors.pop(place, None)
                 self._count_denied(credential, refusal)
                 raise
-            if len(self._actors) >= ACTORS_MOST:
-                self._actors.clear()
-            self._actors[place] = actor
-            return actor
 
         call.caller.judge = judge
+        call.place = place
         actor = self._actors.get(place)
         if actor is not None and actor.expires_at is not None and actor.expires_at <= times.now():
             actor = None
         if actor is None:
             actor = await self.app.store.ask(judge)
+            self._remember(place, actor)
         call.caller.actor = actor
         key = actor.key
         if key is not None:
             call.extra.extend(self.limits.count_request(key.id, key.rate_limit))
             self.app.used[key.id] = times.now()
 
+    def _remember(self, place: tuple[Any, ...], actor: Actor) -> None:
+        """Remember a verdict reached on what is committed; one of a work only after its commit."""
+        if len(self._actors) >= ACTORS_MOST:
+            self._actors.clear()
+        self._actors[place] = actor
+
     def _count_denied(self, credential: keys.Credential, refusal: Refusal) -> None:
         if credential.key is not None:
             self.app.count_denied(credential.key, refusal.code)
+        if credential.key is None:
+            # Not the id itself: it may be a secret pasted into the wrong place.
+            log.info("unknown key of kind %s from %s", credential.kind, credential.address)
         if refusal.code == "RU001":
             self.limits.failed(str(credential.address) if credential.address else None)
 
@@ -399,7 +412,14 @@ async def answered_once(work: Work, call: Call, act: Callable[[], Awaitable[Any]
     stored = await stored_answer(work, call, work.actor)
     if stored is not None:
         return stored
-    given = await act()
+    try:
+        given = await act()
+    except Refusal:
+        # On PostgreSQL the first of two may have been committed since we looked: what it made can
+        # be what refuses us. The work starts over and gives its answer.
+        if await stored_answer(work, call, work.actor) is not None:
+            raise Stale from None
+        raise
     await work.settle()
     answer = Answer(encode(given))
     secrets = call.endpoint.secrets

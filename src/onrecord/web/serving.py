@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
@@ -89,6 +90,19 @@ def serve(settings: Settings, furnish: Callable[[App, str], Awaitable[None]] | N
         uvloop.run(_serve(settings, furnish))
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind the address; OSError, naming it, when that cannot be done."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
 def _calm_the_collector() -> None:
     """Let the garbage collector leave alone what lives as long as the server, and come less often.
 
@@ -117,9 +131,9 @@ async def _serve(settings: Settings, furnish: Callable[[App, str], Awaitable[Non
             timeout_keep_alive=75,
             backlog=2048,
         )
-        socket = config.bind_socket()
-        socket.listen(config.backlog)  # whoever reads the line below may connect at once
-        host, port = socket.getsockname()[:2]
+        listener = _listen(settings.host, settings.port)
+        listener.listen(config.backlog)  # whoever reads the line below may connect at once
+        host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         running.start_jobs()
         if furnish is not None:
@@ -128,4 +142,4 @@ async def _serve(settings: Settings, furnish: Callable[[App, str], Awaitable[Non
         _calm_the_collector()
         server = _Uvicorn(config)
         server.app = running
-        await server.serve(sockets=[socket])
+        await server.serve(sockets=[listener])
