@@ -4,12 +4,15 @@ import asyncio
 import hashlib
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from onrecord import app as composition
 from onrecord.domain import keys, organisations
+from onrecord.model import times
 from onrecord.model.access import Kind
 from onrecord.model.record import TYPES
 from onrecord.proof import canonical, merkle
@@ -27,9 +30,7 @@ def feed(world: World, **params: Any) -> dict[str, Any]:
 
 
 def mine(world: World, person: Person, **params: Any) -> dict[str, Any]:
-    return accepted(
-        world.get(MINE, key=world.cast.master, on_behalf_of=person, params=params)
-    )
+    return accepted(world.get(MINE, key=world.cast.master, on_behalf_of=person, params=params))
 
 
 def start(world: World, *others: Person, text: str | None = "zero") -> str:
@@ -50,7 +51,7 @@ def types(page: dict[str, Any]) -> list[str]:
     return [entry["type"] for entry in page["events"]]
 
 
-# -- the whole record ----------------------------------------------------------------------------------
+# -- the whole record -----------------------------------------------------------------------------
 
 
 def test_the_feed_is_the_record_from_its_first_entry(world: World) -> None:
@@ -191,7 +192,7 @@ def test_expanded_entries_carry_the_object_as_it_is_now(world: World) -> None:
             assert shown is None
 
 
-# -- what a member may see -------------------------------------------------------------------------------
+# -- what a member may see ------------------------------------------------------------------------
 
 
 def test_a_member_sees_the_own_chats_and_what_concerns_them(world: World) -> None:
@@ -287,7 +288,7 @@ def test_who_joins_later_sees_the_feed_from_joining(world: World) -> None:
     assert [entry["type"] for entry in shown] == ["message.sent"]
 
 
-# -- waiting ------------------------------------------------------------------------------------------------
+# -- waiting --------------------------------------------------------------------------------------
 
 
 def waiting(world: World, path: str, key: ApiKey, **params: Any) -> Any:
@@ -407,8 +408,6 @@ def test_who_waits_with_a_key_that_is_stopped_meanwhile_is_refused(world: World)
     neighbour = world.beside()
 
     async def stop() -> None:
-        from onrecord import app as composition
-
         await asyncio.sleep(0.1)
         await composition.acting(
             neighbour.app, cast.firm, lambda work: keys.deactivate(work, cast.system.api_key)
@@ -423,7 +422,7 @@ def test_who_waits_with_a_key_that_is_stopped_meanwhile_is_refused(world: World)
     refused(response, "RU002", 401)
 
 
-# -- whoami ---------------------------------------------------------------------------------------------------
+# -- whoami ---------------------------------------------------------------------------------------
 
 
 def test_whoami_describes_each_kind_of_key(world: World) -> None:
@@ -489,18 +488,12 @@ def test_whoami_judges_a_call_on_behalf_of_somebody(world: World) -> None:
 
 
 @pytest.mark.parametrize("params", [{"method": "GET"}, {"path": "/livez"}])
-def test_whoami_needs_method_and_path_together(
-    sqlite_world: World, params: dict[str, str]
-) -> None:
-    response = sqlite_world.get(
-        f"{ENTITY}/whoami", key=sqlite_world.cast.system, params=params
-    )
+def test_whoami_needs_method_and_path_together(sqlite_world: World, params: dict[str, str]) -> None:
+    response = sqlite_world.get(f"{ENTITY}/whoami", key=sqlite_world.cast.system, params=params)
     refused(response, "RB003", 400)
 
 
 def test_whoami_of_a_super_key_without_an_organisation(world: World) -> None:
-    from dataclasses import replace
-
     bare = replace(world.cast.superkey, entity_uuid=None)
     body = accepted(world.get(f"{ENTITY}/whoami", key=bare))
     assert body["entity_uuid"] == "00000000-0000-0000-0000-000000000000"
@@ -510,8 +503,6 @@ def test_whoami_of_a_super_key_without_an_organisation(world: World) -> None:
 
 
 def test_whoami_tells_expiry_and_last_use(world: World) -> None:
-    from onrecord.model import times
-
     expires = times.now() + 3600 * times.SECOND
     key = world.run(make_key(world.app, world.cast.firm, Kind.SYSTEM, expires_at=expires))
     accepted(world.get(f"{ENTITY}/whoami", key=key))

@@ -73,8 +73,7 @@ def test_an_unknown_path_is_not_found(sqlite_world: World, path: str) -> None:
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get"])
 def test_a_wrong_method_names_the_right_ones(sqlite_world: World, method: str) -> None:
     for path, allowed in (("/livez", {"GET", "HEAD"}), (CREATE, {"POST"})):
-        scope = {"method": method}
-        status, headers, body = ask(sqlite_world, path, **scope)
+        status, headers, body = ask(sqlite_world, path, method=method)
         assert status == 405
         assert set(headers["allow"].split(", ")) == allowed
         assert json.loads(body)["error_code"] == "RN005"
@@ -179,7 +178,7 @@ def test_a_body_without_unknown_fields_names_none(sqlite_world: World) -> None:
     assert "ignored-fields" not in response.headers
 
 
-# -- bare ASGI: what a client library does not let one send ----------------------------------------
+# -- bare ASGI: what a client library does not let one send ---------------------------------------
 
 
 def ask(
@@ -228,8 +227,8 @@ PERSON = b'{"enum_profile_id": 3, "first_name": "N", "primary_email": "n@example
 
 
 def test_a_body_may_come_whole_or_in_pieces(sqlite_world: World) -> None:
-    whole = [{"type": "http.request", "body": PERSON}]
-    pieces = [
+    whole: list[dict[str, Any]] = [{"type": "http.request", "body": PERSON}]
+    pieces: list[dict[str, Any]] = [
         {"type": "http.request", "body": PERSON[:9].replace(b"3", b"4"), "more_body": True},
         {"type": "http.request", "body": PERSON[9:].replace(b"n@", b"m@"), "more_body": True},
         {"type": "http.request"},
@@ -247,7 +246,7 @@ def test_a_body_may_come_whole_or_in_pieces(sqlite_world: World) -> None:
 
 def test_a_body_that_is_broken_off_changes_nothing(sqlite_world: World) -> None:
     before = sqlite_world.head(sqlite_world.cast.firm)
-    broken = [
+    broken: list[dict[str, Any]] = [
         {"type": "http.request", "body": PERSON, "more_body": True},
         {"type": "http.disconnect"},
     ]
@@ -319,7 +318,7 @@ def test_a_malformed_query_is_refused_after_the_credential(
         ("", False),
     ],
 )
-def test_json_is_taken_and_nothing_else(sqlite_world: World, kind: str, taken: bool) -> None:
+def test_json_is_taken_and_nothing_else(sqlite_world: World, kind: str, *, taken: bool) -> None:
     response = sqlite_world.post(
         CREATE,
         key=sqlite_world.cast.system,

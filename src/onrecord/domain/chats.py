@@ -118,15 +118,6 @@ async def view(work: Work, chat_uuid: str) -> Chat:
     return shown
 
 
-async def of_organisation(work: Work, chat_uuid: str) -> Chat:
-    """Give any chat of the organisation, in nobody's own view (RN001)."""
-    chat = await rows.chat_seen_by(work.db, work.actor.entity_id, 0, chat_uuid)
-    if chat is None:
-        raise Refusal("RN001")
-    (shown,) = await _shown(work, [chat])
-    return shown
-
-
 async def page(
     work: Work,
     *,

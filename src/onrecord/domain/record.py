@@ -11,7 +11,7 @@ from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID
 from onrecord.model.errors import Refusal, malformed
 from onrecord.model.ports import Signer
 from onrecord.proof import archive, checkpoint, merkle, note
-from onrecord.store import access, chats, record
+from onrecord.store import access, chats, record, tree
 from onrecord.store.db import Session
 from onrecord.store.work import Work
 
@@ -113,7 +113,7 @@ async def checkpoint_at(work: Work, signer: Signer, size: int | None = None) -> 
     stored = await record.checkpoint_of(work.db, entity.id, size)
     if stored is not None:
         return stored
-    root = await record.root_at(work.db, entity.id, size)
+    root = await tree.root_at(work.db, entity.id, size)
     body = checkpoint.Checkpoint(entity.origin, size, root).text()
     return await record.keep_checkpoint(work.db, entity.id, size, signer.sign_note(body))
 
@@ -149,7 +149,7 @@ async def _check_size(work: Work, size: int) -> None:
 
 async def _hashes(work: Work, plan: Sequence[merkle.Element]) -> list[str]:
     nodes = [node for element in plan for node in element]
-    hashes = await record.node_hashes(work.db, work.actor.entity_id, nodes)
+    hashes = await tree.node_hashes(work.db, work.actor.entity_id, nodes)
     return [
         base64.b64encode(merkle.fold([hashes[node] for node in element])).decode()
         for element in plan

@@ -10,7 +10,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -24,6 +23,7 @@ from onrecord.model import access, times
 from onrecord.model.access import INSTALLATION_ID, VIA, Actor, Origin
 from onrecord.model.record import TRACES, VERSION, EntryType
 from onrecord.proof import merkle
+from onrecord.store import tree
 from onrecord.store.db import Row, Session, Stale
 
 SALT_BYTES: Final = 32
@@ -189,7 +189,7 @@ async def _settle_one(
         )
     )
     if rows.position // merkle.TILE != head.position // merkle.TILE:
-        await _write_tiles(session, entity_id, head.position, rows.position)
+        await tree.write_tiles(session, entity_id, head.position, rows.position)
 
 
 @dataclass(slots=True)
@@ -327,105 +327,6 @@ def _form(item: Pending, content: Mapping[str, str], at: str) -> dict[str, Any]:
     if content:
         form["content"] = content
     return form
-
-
-# -- the tree ------------------------------------------------------------------------------------
-
-
-async def _write_tiles(session: Session, entity_id: int, before: int, after: int) -> None:
-    """Write the tiles that became full, and hand each one's root to the level above.
-
-    A tile of level 0 holds the 256 leaf hashes of full tiles only: at the right edge they are
-    taken from the entries. Higher tiles grow by one hash whenever a tile below becomes full.
-    """
-    for index in range(before // merkle.TILE, after // merkle.TILE):
-        first = index * merkle.TILE
-        rows = await session.all(
-            "SELECT leaf FROM entry WHERE entity_id = $1 AND position > $2 AND position <= $3"
-            " ORDER BY position",
-            entity_id,
-            first,
-            first + merkle.TILE,
-        )
-        tile = b"".join(merkle.leaf_hash(bytes(row[0])) for row in rows)
-        await session.insert("tile", TILE_COLUMNS, [(entity_id, 0, index, tile)])
-        await _grow(session, entity_id, 1, index, tile)
-
-
-TILE_COLUMNS: Final = ("entity_id", "level", "idx", "hashes")
-
-
-async def _grow(session: Session, entity_id: int, level: int, number: int, below: bytes) -> None:
-    """Add the root of full tile `number` of the level below to its tile of this level."""
-    root = merkle.tile_root(below)
-    index, place = divmod(number, merkle.TILE)
-    if place == 0:
-        await session.insert("tile", TILE_COLUMNS, [(entity_id, level, index, root)])
-        return
-    row = await session.one(
-        "SELECT hashes FROM tile WHERE entity_id = $1 AND level = $2 AND idx = $3",
-        entity_id,
-        level,
-        index,
-    )
-    tile = bytes(row[0] if row else b"") + root
-    await session.run(
-        "UPDATE tile SET hashes = $4 WHERE entity_id = $1 AND level = $2 AND idx = $3",
-        entity_id,
-        level,
-        index,
-        tile,
-    )
-    if place == merkle.TILE - 1:
-        await _grow(session, entity_id, level + 1, index, tile)
-
-
-async def node_hashes(
-    session: Session, entity_id: int, nodes: Iterable[tuple[int, int]]
-) -> dict[tuple[int, int], bytes]:
-    """Give the hashes of complete nodes (level, index) of the tree, each from one stored tile."""
-    tiles: dict[tuple[int, int], bytes] = {}
-    hashes: dict[tuple[int, int], bytes] = {}
-    for level, index in nodes:
-        place = merkle.tile_of(level, index)
-        key = (place.tile_level, place.tile_index)
-        if key not in tiles:
-            tiles[key] = await _tile(session, entity_id, *key)
-        hashes[level, index] = merkle.hash_in_tile(tiles[key], level, index)
-    return hashes
-
-
-async def _tile(session: Session, entity_id: int, level: int, index: int) -> bytes:
-    row = await session.one(
-        "SELECT hashes FROM tile WHERE entity_id = $1 AND level = $2 AND idx = $3",
-        entity_id,
-        level,
-        index,
-    )
-    if row is not None:
-        return bytes(row[0])
-    first = index * merkle.TILE
-    rows = await session.all(
-        "SELECT leaf FROM entry WHERE entity_id = $1 AND position > $2 AND position <= $3"
-        " ORDER BY position",
-        entity_id,
-        first,
-        first + merkle.TILE,
-    )
-    return b"".join(merkle.leaf_hash(bytes(row[0])) for row in rows)
-
-
-async def root_at(session: Session, entity_id: int, size: int) -> bytes:
-    """Give the root of the tree of the first `size` entries."""
-    if size == 0:
-        return merkle.EMPTY_ROOT
-    nodes, start = [], 0
-    for level in reversed(range(size.bit_length())):
-        if size >> level & 1:
-            nodes.append((level, start >> level))
-            start += 1 << level
-    hashes = await node_hashes(session, entity_id, nodes)
-    return merkle.fold([hashes[node] for node in nodes])
 
 
 # -- reading -------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from onrecord.model.chats import Chat, Message
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store.work import Work
 from onrecord.web import feed, lists
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import CHAT_KEYS, Answer, Endpoint, Takes
-from onrecord.web.server import Call, encode, keep_answer, stored_answer
+from onrecord.web.idempotency import keep_answer, stored_answer
 
 BASE: Final = "/chat-service/api"
 Integer = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]

@@ -144,6 +144,28 @@ def _permission_codes(permissions: Sequence[str]) -> set[str]:
     return {PERMISSIONS[name].refusal for name in permissions[:1]}
 
 
+class Routes:
+    """Finds the row of a request. Paths hold no variables, so a dictionary is enough."""
+
+    def __init__(self, rows: Sequence[Endpoint]) -> None:
+        """Route to these rows."""
+        self.rows = rows
+        self._methods: dict[str, dict[str, Endpoint]] = {}
+        for row in rows:
+            self._methods.setdefault(row.path, {})[row.method] = row
+
+    def find(self, method: str, path: str) -> Endpoint:
+        """Give the row of a method and path; RN005, as a 405 when only the method is wrong."""
+        methods = self._methods.get(path)
+        if methods is None:
+            raise Refusal("RN005")
+        endpoint = methods.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            allow = [*methods, "HEAD"] if "GET" in methods else [*methods]
+            raise Refusal("RN005", "This path does not take the method", allow=allow)
+        return endpoint
+
+
 # -- decoding ------------------------------------------------------------------------------------
 
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")

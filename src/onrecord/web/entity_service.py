@@ -9,8 +9,8 @@ from onrecord.model.errors import Refusal
 from onrecord.model.people import Membership
 from onrecord.store.work import Work
 from onrecord.web import feed
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import SYSTEM_KEYS, Answer, Endpoint, Nothing, Takes
-from onrecord.web.server import Call, encode
 
 SERVICE: Final = "/entity-service"
 BASE: Final = f"{SERVICE}/sys-api"

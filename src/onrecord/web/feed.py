@@ -13,8 +13,8 @@ from onrecord.model.record import TYPES
 from onrecord.store import access
 from onrecord.store.db import Session
 from onrecord.store.work import Work
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import Answer, Takes
-from onrecord.web.server import Call, encode
 
 WAIT_MOST: Final = 30
 LOOK_AGAIN: Final = 0.5
@@ -93,8 +93,7 @@ async def _object(work: Work, entry: dict[str, Any]) -> Any:
     if "seq" in entry:
         return await messages.one(work, entry["chat_uuid"], entry["seq"])
     if "chat_uuid" in entry:
-        see = chats.of_organisation if work.actor.member is None else chats.view
-        return await see(work, entry["chat_uuid"])
+        return await chats.view(work, entry["chat_uuid"])
     if work.actor.member is None and entry["type"].startswith("member."):
         return await members.view(work, entry["entity_user_xref_uuid"], None)
     return None
@@ -164,10 +163,9 @@ async def whoami(call: Call, taken: GetWhoami) -> Answer:
 
 async def _verdict(session: Session, call: Call, method: str, path: str) -> Verdict:
     """Judge another call with the very function that judges it when it is made."""
-    assert call.server is not None  # noqa: S101 - a request has a server
     assert call.credential is not None  # noqa: S101 - the endpoint takes keys
     try:
-        endpoint = call.server.find(method, path)
+        endpoint = call.routes.find(method, path)
         if endpoint.kinds:
             await keys.judge(session, call.credential, endpoint.demand)
     except Refusal as refusal:

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import Answer
-from onrecord.web.server import Call, encode
 
 ReadPage = Callable[[str | None], Awaitable[tuple[Sequence[Any], str | None]]]
 """Reads the page after a cursor in a transaction of its own; gives it and the next cursor."""
@@ -22,8 +22,7 @@ async def answer(
     page, following = await read_page(cursor)
     if not whole or following is None:
         return Answer(encode({name: page, "next_cursor": following}))
-    assert call.server is not None  # noqa: S101 - a request has a server
-    limits = call.server.limits
+    limits = call.limits
     limits.check_streams(call.key_id)
     # The place is taken when the stream begins: one that never does must not hold it.
     place = limits.streaming(call.key_id)

@@ -8,8 +8,8 @@ import msgspec
 from onrecord import __version__
 from onrecord.model.access import Kind
 from onrecord.model.errors import CATALOGUE
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import Answer, Endpoint, Nothing
-from onrecord.web.server import Call, encode
 
 _REF: Final = "#/components/schemas/{name}"
 
@@ -144,8 +144,7 @@ def _responses(row: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
 
 async def get_openapi(call: Call, _: Nothing) -> Answer:
     """Give the specification."""
-    assert call.server is not None  # noqa: S101 - a request has a server
-    return Answer(encode(specification(call.server.rows)))
+    return Answer(encode(specification(call.routes.rows)))
 
 
 ROWS: Final = (

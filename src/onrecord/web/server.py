@@ -5,30 +5,27 @@ and response objects cost more than everything OnRecord does (docs/decisions/000
 """
 
 import asyncio
-import hashlib
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
-
-import msgspec
 
 from onrecord.app import App
 from onrecord.domain import keys
 from onrecord.model import times
 from onrecord.model.access import Actor, Origin
-from onrecord.model.errors import CATALOGUE, RETRY_AFTER_SECONDS, FieldError, Refusal, malformed
-from onrecord.store import access
-from onrecord.store.db import Caller, Item, Session, Stale, Unavailable
+from onrecord.model.errors import CATALOGUE, RETRY_AFTER_SECONDS, FieldError, Refusal
+from onrecord.store.db import Caller, Item, Session, Unavailable
 from onrecord.store.work import Work
-from onrecord.web import credentials
+from onrecord.web import credentials, idempotency
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import (
     Answer,
     Endpoint,
     Nothing,
+    Routes,
     decode_body,
     decode_query,
     parse_query,
@@ -41,9 +38,6 @@ Send = Callable[[Any], Awaitable[None]]
 
 ACTORS_MOST: Final = 10_000
 """Verdicts remembered at the most; each is compared with the head row before it counts."""
-ANSWERS_KEPT: Final = 86_400 * times.SECOND
-"""How long a stored answer is given again: 24 hours."""
-
 STALLED_SECONDS: Final = 60
 """How long the client of a stream may take nothing."""
 
@@ -53,60 +47,15 @@ _JSON: Final = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re
 log = logging.getLogger("onrecord.web")
 
 
-encode = msgspec.json.Encoder().encode
-
-
-encode = msgspec.json.Encoder().encode
-
-
-@dataclass(slots=True)
-class Call:
-    """One request on its way: what it said, who makes it, and the app it is made to."""
-
-    app: App
-    endpoint: Endpoint
-    headers: Mapping[bytes, bytes]
-    query: Mapping[str, list[str]]
-    raw_query: bytes
-    address: Any
-    caller: Caller
-    credential: keys.Credential | None = None
-    body: bytes = b""
-    idempotency: "Idempotency | None" = None
-    extra: list[tuple[str, str]] = field(default_factory=list)
-    server: "Server | None" = None
-    place: tuple[Any, ...] = ()
-    """Under what the verdict on the caller is remembered."""
-    fault: Refusal | None = None
-    """A query string that cannot be read; told only after the verdict on the credential."""
-
-    @property
-    def key_id(self) -> int:
-        """The internal id of the key that acts, 0 for none."""
-        actor = self.caller.actor
-        return actor.key.id if actor is not None and actor.key is not None else 0
-
-
-@dataclass(slots=True)
-class Idempotency:
-    """The Idempotency-Key of a request, and what request it was."""
-
-    key: str
-    request: bytes = b""
-
-
 class Server:
     """The ASGI application."""
 
     def __init__(self, app: App, rows: Sequence[Endpoint]) -> None:
         """Serve these rows."""
         self.app = app
-        self.rows = rows
-        self._routes: dict[str, dict[str, Endpoint]] = {}
+        self.routes = Routes(rows)
         self._actors: dict[tuple[Any, ...], Actor] = {}
         self.limits = Limits(app.settings.rate_limit)
-        for row in rows:
-            self._routes.setdefault(row.path, {})[row.method] = row
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -149,7 +98,7 @@ class Server:
         origin: Origin,
         extra: list[tuple[str, str]],
     ) -> Answer:
-        endpoint = self.find(scope["method"], scope["path"])
+        endpoint = self.routes.find(scope["method"], scope["path"])
         raw_query = scope["query_string"]
         query, fault = _query(raw_query)
         address, source = self._source(scope, headers)
@@ -157,6 +106,8 @@ class Server:
             origin = Origin(origin.request_id, origin.caller_request_id, source)
         call = Call(
             self.app,
+            self.routes,
+            self.limits,
             endpoint,
             headers,
             query,
@@ -164,7 +115,6 @@ class Server:
             address,
             Caller(None, origin),
             extra=extra,
-            server=self,
             fault=fault,
         )
         if endpoint.kinds:
@@ -176,17 +126,6 @@ class Server:
         if call.caller.actor is not before and call.caller.actor is not None:
             self._remember(call.place, call.caller.actor)
         return answer
-
-    def find(self, method: str, path: str) -> Endpoint:
-        """Give the row of a method and path; RN005, as a 405 when only the method is wrong."""
-        methods = self._routes.get(path)
-        if methods is None:
-            raise Refusal("RN005")
-        endpoint = methods.get("GET" if method == "HEAD" else method)
-        if endpoint is None:
-            allow = [*methods, "HEAD"] if "GET" in methods else [*methods]
-            raise Refusal("RN005", "This path does not take the method", allow=allow)
-        return endpoint
 
     def _source(
         self, scope: Scope, headers: Mapping[bytes, bytes]
@@ -309,7 +248,9 @@ class Server:
             return await self.app.store.read(call.caller, read)
 
         async def write(work: Work) -> Answer:
-            return await answered_once(work, call, lambda: endpoint.handler(work, taken))
+            return await idempotency.answered_once(
+                work, call, lambda: endpoint.handler(work, taken)
+            )
 
         written = await self.app.store.write(call.caller, write)
         if call.caller.actor is not None:
@@ -351,84 +292,7 @@ def _field(one: FieldError) -> dict[str, str]:
     return {"pointer": one.pointer, "detail": one.detail}
 
 
-# -- idempotency ---------------------------------------------------------------------------------
-
-
-def _idempotency(call: Call) -> Idempotency | None:
-    key = call.headers.get(b"idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= 255 or not _PRINTABLE.fullmatch(key):  # noqa: PLR2004 - the contract's number
-        raise malformed("Idempotency-Key", "needs 1 to 255 printable characters")
-    return Idempotency(key.decode("ascii"))
-
-
-_PRINTABLE: Final = re.compile(rb"[\x20-\x7e]+")
-
-
-def fingerprint(call: Call, actor: Actor) -> bytes:
-    """Give what makes two requests the same: method, path, query, acting member, body bytes."""
-    member = actor.member.uuid if actor.member else ""
-    head = f"{call.endpoint.method}\n{call.endpoint.path}\n{member}\n".encode()
-    return hashlib.sha256(head + call.raw_query + b"\n" + call.body).digest()
-
-
-async def stored_answer(work: Work, call: Call, actor: Actor) -> Answer | None:
-    """Give the answer stored for the same request; RB022 if the key was used for another."""
-    if call.idempotency is None:
-        return None
-    call.idempotency.request = fingerprint(call, actor)
-    place = (actor.scope, call.idempotency.key)
-    found = await access.stored_answers(work.db, [place], times.now())
-    if place not in found:
-        return None
-    request, body, withheld = found[place]
-    if request != call.idempotency.request:
-        raise Refusal("RB022")
-    note = "true; secrets-withheld" if withheld else "true"
-    return Answer(body, headers=(("Idempotent-Replay", note),))
-
-
-async def keep_answer(work: Work, call: Call, actor: Actor, answer: Answer, kept: bytes) -> None:
-    """Store the answer with its change; Stale when another work was first, so that it replays."""
-    if call.idempotency is None:
-        return
-    now = times.now()
-    if not await access.keep_answer(
-        work.db,
-        actor.scope,
-        call.idempotency.key,
-        call.idempotency.request,
-        kept,
-        withheld=kept is not answer.body,
-        at=now,
-        until=now + ANSWERS_KEPT,
-    ):
-        raise Stale
-
-
-async def answered_once(work: Work, call: Call, act: Callable[[], Awaitable[Any]]) -> Answer:
-    """Do an act and encode its answer, unless the same was answered before under the same key."""
-    stored = await stored_answer(work, call, work.actor)
-    if stored is not None:
-        return stored
-    try:
-        given = await act()
-    except Refusal:
-        # On PostgreSQL the first of two may have been committed since we looked: what it made can
-        # be what refuses us. The work starts over and gives its answer.
-        if await stored_answer(work, call, work.actor) is not None:
-            raise Stale from None
-        raise
-    await work.settle()
-    answer = Answer(encode(given))
-    secrets = call.endpoint.secrets
-    kept = answer.body
-    if secrets:
-        plain = msgspec.json.decode(answer.body)
-        kept = encode({**plain, **dict.fromkeys(secrets)})
-    await keep_answer(work, call, work.actor, answer, kept)
-    return answer
+# -- bytes ---------------------------------------------------------------------------------------
 
 
 def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
@@ -439,16 +303,13 @@ def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
         return {}, refusal
 
 
-# -- bytes ---------------------------------------------------------------------------------------
-
-
 async def _decoded(call: Call, receive: Receive) -> Any:
     """Read and decode a JSON body; RB026, RB024, RB001 to RB003."""
     kind = call.headers.get(b"content-type")
     if kind is not None and not _JSON.fullmatch(kind):
         raise Refusal("RB026", "The content type must be application/json")
     call.body = await _read_body(receive, call.headers, call.endpoint.body_limit)
-    call.idempotency = _idempotency(call)
+    call.idempotency = idempotency.asked_for(call)
     taken, ignored = decode_body(call.endpoint, call.body)
     if ignored:
         call.extra.append(("Ignored-Fields", _header_list(ignored)))
