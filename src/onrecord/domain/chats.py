@@ -169,29 +169,19 @@ def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
 
 
 async def _shown(work: Work, found: Sequence[ChatRow]) -> list[Chat]:
-    member = work.actor.member
+    if not found:
+        return []
+    member_id = work.actor.member.id if work.actor.member else 0
     ids = [chat.id for chat in found]
-    participants = await rows.participants_of(work.db, ids) if ids else {}
-    last = await _last_messages(work, found)
-    unread: dict[int, int] = {}
-    if member is not None:
-        marks = [
-            (chat.id, chat.read_seq if chat.read_seq is not None else -1, seq)
-            for chat in found
-            if (seq := messages.last_of(chat)) is not None
-        ]
-        unread = await rows.unread_counts(work.db, member.id, marks)
+    participants = await rows.participants_of(work.db, ids)
+    stored = await rows.last_messages(work.db, work.actor.entity_id, member_id, ids)
+    rendered = await messages.render(work, {chat.id: chat.uuid for chat in found}, stored)
+    last = {row[0]: message for row, message in zip(stored, rendered, strict=True)}
+    unread = await rows.unread_counts(work.db, member_id, ids)
     return [
         _as_chat(chat, participants[chat.id], last.get(chat.id), unread.get(chat.id, 0))
         for chat in found
     ]
-
-
-async def _last_messages(work: Work, found: Sequence[ChatRow]) -> dict[int, Message]:
-    places = [(chat.id, seq) for chat in found if (seq := messages.last_of(chat)) is not None]
-    stored = await rows.messages_at(work.db, work.actor.entity_id, places)
-    shown = await messages.render(work, {chat.id: chat.uuid for chat in found}, stored)
-    return {row[0]: message for row, message in zip(stored, shown, strict=True)}
 
 
 def _as_chat(chat: ChatRow, participants: Sequence[Row], last: Message | None, unread: int) -> Chat:

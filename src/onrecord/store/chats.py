@@ -244,24 +244,18 @@ async def participants_of(session: Session, chat_ids: Sequence[int]) -> dict[int
 
 
 async def unread_counts(
-    session: Session, member_id: int, chats: Sequence[tuple[int, int, int]]
+    session: Session, member_id: int, chat_ids: Sequence[int]
 ) -> dict[int, int]:
-    """Count others' texts and attachments above the read mark: (chat_id, read_seq, last seq)."""
-    counts = {}
-    for chat_id, read_seq, last_seq in chats:
-        if last_seq <= read_seq:
-            counts[chat_id] = 0
-            continue
-        row = await session.one(
-            "SELECT COUNT(*) FROM message WHERE chat_id = $1 AND seq > $2 AND seq <= $3"
-            " AND kind <> 'event' AND (member_id IS NULL OR member_id <> $4)",
-            chat_id,
-            read_seq,
-            last_seq,
-            member_id,
-        )
-        counts[chat_id] = row[0] if row else 0
-    return counts
+    """Count others' texts and attachments above the member's read mark in each chat."""
+    rows = await session.all(
+        "SELECT p.chat_id, (SELECT COUNT(*) FROM message m WHERE m.chat_id = p.chat_id"
+        " AND m.seq > p.read_seq AND (p.until_seq IS NULL OR m.seq <= p.until_seq)"
+        " AND m.kind <> 'event' AND (m.member_id IS NULL OR m.member_id <> p.member_id))"
+        f" FROM participant p WHERE p.member_id = $1 AND p.chat_id {session.among('$2')}",
+        member_id,
+        session.many(chat_ids),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 _MESSAGE: Final = (
@@ -286,20 +280,22 @@ async def messages_between(
     )
 
 
-async def messages_at(
-    session: Session, entity_id: int, places: Sequence[tuple[int, int]]
-) -> list[Row]:
-    """Give the messages at these (chat_id, seq), as `messages_between` does, in any order."""
-    rows: list[Row] = []
-    for chat_id, seq in places:
-        rows.extend(await messages_between(session, entity_id, chat_id, seq, seq))
-    return rows
-
-
-async def message_exists(session: Session, chat_id: int, seq: int) -> bool:
-    """Whether a chat has a message of this number."""
-    row = await session.one("SELECT 1 FROM message WHERE chat_id = $1 AND seq = $2", chat_id, seq)
-    return row is not None
+async def last_messages(
+    session: Session, entity_id: int, member_id: int, chat_ids: Sequence[int]
+) -> Sequence[Row]:
+    """Give the last message of each chat that the member may see, as `messages_between` does."""
+    return await session.all(
+        f"SELECT {_MESSAGE} FROM chat c"
+        " LEFT JOIN participant v ON v.chat_id = c.id AND v.member_id = $2"
+        " JOIN message m ON m.chat_id = c.id AND m.seq = CASE"
+        " WHEN v.until_seq IS NULL OR v.until_seq > c.last_seq THEN c.last_seq"
+        " ELSE v.until_seq END"
+        " LEFT JOIN part p ON p.entity_id = $1 AND p.position = m.position AND p.name = 'text'"
+        f" WHERE c.id {session.among('$3')}",
+        entity_id,
+        member_id,
+        session.many(chat_ids),
+    )
 
 
 async def authors(session: Session, member_ids: Sequence[int]) -> dict[int, Row]:

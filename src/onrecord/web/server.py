@@ -88,6 +88,9 @@ class Server:
                 extra={"request_id": origin.request_id},
             )
             answer = self._problem(Refusal("RX500"), origin)
+        if log.isEnabledFor(logging.DEBUG):
+            told = {"request_id": origin.request_id}
+            log.debug("%s %s %d", scope["method"], scope["path"], answer.status, extra=told)
         await _send(send, answer, origin.request_id, extra, with_body=scope["method"] != "HEAD")
 
     async def _answer(
