@@ -130,7 +130,7 @@ class World:
     def _client(self, address: str | None) -> httpx.AsyncClient:
         if address not in self._clients:
             peer = (address, 40_000) if address is not None else None
-            transport = httpx.ASGITransport(self.server, client=peer)  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(self.server, client=peer)  # type: ignore[arg-type]  # its type forgets that there may be no peer
             self._clients[address] = httpx.AsyncClient(
                 transport=transport, base_url="http://onrecord", trust_env=False
             )
@@ -156,7 +156,7 @@ class World:
 
     def work(self, entity: str | None, act: Callable[[Work], Awaitable[T]]) -> T:
         """Run a work as the operator in an organisation (None: the installation)."""
-        return self.run(composition.acting(self.app, entity, act))  # type: ignore[no-any-return]
+        return self.run(composition.acting(self.app, entity, act))
 
     def ask(self, act: Callable[[Session], Awaitable[T]]) -> T:
         """Ask the tables."""

@@ -1,14 +1,13 @@
 """Keys: the order of the checks, what each kind may do, and how a key ends."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from onrecord.domain import keys, organisations
 from onrecord.model import times
-from onrecord.model.access import PERMISSIONS, Kind
+from onrecord.model.access import PERMISSIONS, Kind, operator
 from onrecord.model.errors import Refusal
 from tests.cast import LOOPBACK, ApiKey, Cast, butler_of, make_key, set_member_state
 from tests.conftest import MakeWorld
@@ -96,8 +95,6 @@ def test_a_key_in_the_headers_of_another_kind_is_unknown(world: World) -> None:
                 refused(response, "RU001", 401)
 
 
-
-
 def test_of_two_faults_the_earlier_one_is_told(world: World) -> None:
     """Each request has all the faults from its own on; step by step they are mended."""
     cast = world.cast
@@ -182,7 +179,11 @@ CALLS: list[tuple[str, str, str, frozenset[Kind]]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "needed", "kinds"), CALLS, ids=["export", "read admin", "write admin", "read chat", "write chat"])
+@pytest.mark.parametrize(
+    ("method", "path", "needed", "kinds"),
+    CALLS,
+    ids=["export", "read admin", "write admin", "read chat", "write chat"],
+)
 def test_each_permission_opens_its_calls_and_no_other(
     sqlite_world: World, method: str, path: str, needed: str, kinds: frozenset[Kind]
 ) -> None:
@@ -274,9 +275,7 @@ def test_other_keys_name_no_organisation(world: World) -> None:
     cast = world.cast
     named = {"on-behalf-of-entity-uuid": cast.firm}
     refused(world.get(EVENTS, key=cast.system, headers=named), "RF841", 403)
-    refused(
-        world.get(CHATS, key=cast.master, on_behalf_of=cast.tomas, headers=named), "RF841", 403
-    )
+    refused(world.get(CHATS, key=cast.master, on_behalf_of=cast.tomas, headers=named), "RF841", 403)
     refused(world.get(CHATS, key=cast.user, headers=named), "RF841", 403)
 
 
@@ -298,7 +297,7 @@ def test_a_stopped_super_key_is_refused_at_the_next_request(world: World) -> Non
     refused(world.post(CREATE, key=cast.superkey, json=_member()), "RU002", 401)
 
 
-# -- states of organisations -----------------------------------------------------------------------
+# -- states of organisations ----------------------------------------------------------------------
 
 
 def test_a_frozen_organisation_is_read_by_system_keys_and_refuses_the_rest(world: World) -> None:
@@ -323,7 +322,7 @@ def test_an_inactive_organisation_refuses_everyone(world: World) -> None:
     refused(world.get(CHATS, key=cast.user), "RN900", 404)
 
 
-# -- user keys -------------------------------------------------------------------------------------
+# -- user keys ------------------------------------------------------------------------------------
 
 
 def allow(world: World, *, allowed: bool) -> None:
@@ -365,7 +364,7 @@ def test_a_user_key_rests_on_an_owner_of_the_staff_side(world: World) -> None:
     refused(world.get(CHATS, key=cast.user), "RU002", 401)
 
 
-# -- making keys ------------------------------------------------------------------------------------
+# -- making keys ----------------------------------------------------------------------------------
 
 BAD_KEYS: list[tuple[Kind, dict[str, Any], str]] = [
     (Kind.SUPER, {"cidr_blocks": []}, "RB002"),
@@ -445,7 +444,28 @@ def test_a_key_is_listed_without_its_secret(world: World) -> None:
     assert key.secret not in str(world.entries(cast.firm))
 
 
-# -- how a key ends ---------------------------------------------------------------------------------
+def test_super_keys_belong_to_the_installation_and_others_do_not(sqlite_world: World) -> None:
+    for entity, kind in ((sqlite_world.cast.firm, Kind.SUPER), (None, Kind.SYSTEM)):
+        with pytest.raises(Refusal) as caught:
+            sqlite_world.run(make_key(sqlite_world.app, entity, kind, cidr_blocks=LOOPBACK))
+        assert caught.value.code == "RB019"
+
+
+def test_an_actor_is_held_against_a_demand(sqlite_world: World) -> None:
+    """What a session will be asked: kind, acting member, permission, in this order."""
+    actor = operator(2, sqlite_world.cast.firm)
+    kinds = frozenset({Kind.OPERATOR})
+    keys.admit(actor, keys.Demand(kinds, ("can_export",), "optional"))
+    for demand, code in (
+        (keys.Demand(frozenset({Kind.USER}), (), "required"), "RF008"),
+        (keys.Demand(kinds, ("can_export",), "required"), "RF004"),
+    ):
+        with pytest.raises(Refusal) as caught:
+            keys.admit(actor, demand)
+        assert caught.value.code == code
+
+
+# -- how a key ends -------------------------------------------------------------------------------
 
 
 def test_a_deactivated_key_is_refused_at_the_next_request(world: World) -> None:
@@ -498,6 +518,10 @@ def test_rotating_with_overlap_lets_both_secrets_work_until_it_ends(world: World
     assert set(entry["data"]) == {"overlap_until"}
 
 
+def rotate(world: World, api_key: str, overlap: int) -> None:
+    world.work(world.cast.firm, lambda work: keys.rotate(work, api_key, overlap))
+
+
 def test_a_key_that_ended_is_not_rotated(world: World) -> None:
     cast = world.cast
     stop(world, cast.system, cast.firm)
@@ -509,10 +533,7 @@ def test_a_key_that_ended_is_not_rotated(world: World) -> None:
         (cast.master.api_key, 30 * 86_400 + 1, "RB003"),
     ):
         with pytest.raises(Refusal) as caught:
-            world.work(
-                cast.firm,
-                lambda work, api_key=api_key, overlap=overlap: keys.rotate(work, api_key, overlap),
-            )
+            rotate(world, api_key, overlap)
         assert caught.value.code == code
 
 
@@ -578,7 +599,7 @@ def test_a_stopped_key_learns_of_that_before_its_query_is_judged(world: World) -
     refused(world.get(CHATS, key=cast.user, params={"limit": "many"}), "RU002", 401)
 
 
-# -- refused uses are on record ---------------------------------------------------------------------
+# -- refused uses are on record -------------------------------------------------------------------
 
 
 def test_refused_uses_of_a_known_key_are_counted_and_put_on_record_once(world: World) -> None:
@@ -632,7 +653,7 @@ def test_when_a_key_was_last_used_is_noted_without_an_entry(world: World) -> Non
     assert used[cast.master.api_key] is None
 
 
-# -- addresses ---------------------------------------------------------------------------------------
+# -- addresses ------------------------------------------------------------------------------------
 
 BLOCKS: list[tuple[str, str, bool]] = [
     ("10.0.0.0/8", "10.255.255.255", True),
@@ -652,7 +673,7 @@ BLOCKS: list[tuple[str, str, bool]] = [
 
 @pytest.mark.parametrize(("block", "address", "inside"), BLOCKS)
 def test_a_key_with_blocks_works_from_inside_them_only(
-    sqlite_world: World, block: str, address: str, inside: bool
+    sqlite_world: World, block: str, address: str, *, inside: bool
 ) -> None:
     key = new_key(sqlite_world, cidr_blocks=["192.0.2.0/24", block])
     response = sqlite_world.get(EVENTS, key=key, client=address)

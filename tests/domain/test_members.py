@@ -7,6 +7,9 @@ import pytest
 
 from onrecord.domain import members, organisations
 from onrecord.model.errors import Refusal
+from onrecord.model.people import Member
+from onrecord.store import people
+from onrecord.store.work import Work
 from tests.cast import PASSWORD, butler_of, set_group_state, set_member_state
 from tests.world import ENTITY, World, accepted, refused
 
@@ -49,7 +52,7 @@ def groups_of(world: World, uuid: str) -> list[str]:
     return list(found["entity_membership"]["group_uuids"])
 
 
-# -- what is made ------------------------------------------------------------------------------------
+# -- what is made ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", [CREATE, V2])
@@ -101,9 +104,9 @@ def test_a_member_is_made_as_asked(world: World, path: str) -> None:
 def test_making_a_member_is_on_record_with_its_author_and_without_its_name(world: World) -> None:
     cast = world.cast
     before = world.head(cast.firm)
-    uuid = create(
-        world, group_uuids=[cast.team], created_by_entity_user_xref_uuid=cast.tomas.uuid
-    )["entity_user_xref_uuid"]
+    uuid = create(world, group_uuids=[cast.team], created_by_entity_user_xref_uuid=cast.tomas.uuid)[
+        "entity_user_xref_uuid"
+    ]
     made, joined = world.entries(cast.firm, before)
     assert made["type"] == "member.created"
     assert made["entity_user_xref_uuid"] == uuid
@@ -154,7 +157,36 @@ def test_absent_and_null_are_the_same(sqlite_world: World) -> None:
     assert body["group_uuid"] is None
 
 
-# -- groups -------------------------------------------------------------------------------------------
+def test_a_member_who_is_gone_is_not_shown(sqlite_world: World) -> None:
+    gone = Member(
+        id=999_999,
+        uuid=STRANGER,
+        entity_id=2,
+        identifier=None,
+        profile=4,
+        first_name="Nobody",
+        last_name="",
+        state="active",
+    )
+    with pytest.raises(Refusal) as caught:
+        sqlite_world.work(sqlite_world.cast.firm, lambda work: members.shown(work, gone))
+    assert caught.value.code == "RN006"
+
+
+def test_being_in_a_group_already_changes_nothing(world: World) -> None:
+    cast = world.cast
+
+    async def again(work: Work) -> None:
+        (group,) = await people.groups_of(work.db, work.actor.entity_id, [cast.team])
+        member = await members.pick(work, cast.tomas.uuid, None)
+        await members.put_into_group(work, group, member)
+
+    before = world.head(cast.firm)
+    world.work(cast.firm, again)
+    assert world.head(cast.firm) == before
+
+
+# -- groups ---------------------------------------------------------------------------------------
 
 
 def test_a_client_without_a_group_lands_in_the_default_group(world: World) -> None:
@@ -168,8 +200,7 @@ def test_the_first_administrator_joins_a_default_group_without_staff(world: Worl
     cast = world.cast
     world.change(
         cast.firm,
-        "DELETE FROM group_member WHERE group_id ="
-        " (SELECT id FROM client_group WHERE uuid = $1)",
+        "DELETE FROM group_member WHERE group_id = (SELECT id FROM client_group WHERE uuid = $1)",
         cast.default_group,
     )
     before = world.head(cast.firm)
@@ -275,7 +306,7 @@ def test_a_new_group_name_of_white_space_is_refused(sqlite_world: World) -> None
     create(sqlite_world, new_group_name="x" * 500)
 
 
-# -- identifiers and emails -----------------------------------------------------------------------------
+# -- identifiers and emails -----------------------------------------------------------------------
 
 
 def test_an_identifier_is_unique_in_its_organisation_and_case_sensitive(world: World) -> None:
@@ -323,7 +354,7 @@ def test_two_at_once_with_one_email_make_one_member(world: World) -> None:
                 refused(one, code, 400)
 
 
-# -- wrong fields -----------------------------------------------------------------------------------------
+# -- wrong fields ---------------------------------------------------------------------------------
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"enum_profile_id": 0}, "RB003"),
@@ -428,7 +459,7 @@ def test_a_phone_is_required_where_the_organisation_asks_for_it(world: World, ki
     refuse(world, "RB002", enum_profile_id=3, primary_email="more@example.com")
 
 
-# -- finding ---------------------------------------------------------------------------------------------
+# -- finding --------------------------------------------------------------------------------------
 
 
 def test_a_member_is_found_by_uuid_identifier_or_email(world: World) -> None:
@@ -492,13 +523,13 @@ def test_a_member_next_door_is_not_found(world: World) -> None:
     assert body["entity_membership"]["entity_user_xref_uuid"] == cast.lena.uuid
 
 
-# -- joining by the operator's hand --------------------------------------------------------------------------
+# -- joining by the operator's hand ---------------------------------------------------------------
 
 
-def activate(world: World, uuid: str, username: str = "petra.wolf", password: str = PASSWORD) -> None:
-    world.work(
-        world.cast.firm, lambda work: members.activate(work, uuid, username, password)
-    )
+def activate(
+    world: World, uuid: str, username: str = "petra.wolf", password: str = PASSWORD
+) -> None:
+    world.work(world.cast.firm, lambda work: members.activate(work, uuid, username, password))
 
 
 def test_a_pending_member_joins_with_an_account(world: World) -> None:

@@ -1,6 +1,7 @@
 """Messages: sending a text, and reading a window of them."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def window(world: World, by: Person, chat_uuid: str, **params: Any) -> list[int]
     return seqs
 
 
-# -- sending -----------------------------------------------------------------------------------------
+# -- sending --------------------------------------------------------------------------------------
 
 
 def test_a_text_finds_its_place_and_is_read_back_as_answered(world: World) -> None:
@@ -184,9 +185,7 @@ def test_a_lone_surrogate_is_refused(world: World, raw: bytes) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_sent_is_refused(
-    world: World, changes: dict[str, Any], code: str
-) -> None:
+def test_what_cannot_be_sent_is_refused(world: World, changes: dict[str, Any], code: str) -> None:
     cast = world.cast
     body = {"chat_uuid": start(world), "text": "hello", **changes}
     refused(world.post(SEND, key=cast.master, on_behalf_of=cast.tomas, json=body), code)
@@ -249,10 +248,10 @@ def test_many_at_once_stand_in_one_gapless_order(world: World) -> None:
         assert window(world, cast.priya, chat_uuid) == list(range(31))
     entries = world.entries(cast.firm, before)
     assert [entry["position"] for entry in entries] == list(range(before + 1, before + 61))
-    assert all(a["at"] <= b["at"] for a, b in zip(entries, entries[1:], strict=False))
+    assert all(a["at"] <= b["at"] for a, b in pairwise(entries))
 
 
-# -- who may send ---------------------------------------------------------------------------------------
+# -- who may send ---------------------------------------------------------------------------------
 
 
 def test_a_former_participant_sends_nothing(world: World) -> None:
@@ -304,7 +303,7 @@ def test_a_reply_may_point_at_any_earlier_message(world: World) -> None:
     assert [entry["data"] for entry in entries] == [{}, {"reply_to_seq": 0}, {"reply_to_seq": 1}]
 
 
-# -- reading ---------------------------------------------------------------------------------------------
+# -- reading --------------------------------------------------------------------------------------
 
 WINDOWS: list[tuple[dict[str, int], list[int]]] = [
     ({}, list(range(12))),
@@ -421,9 +420,7 @@ def test_a_text_that_was_lawfully_erased_is_null(world: World) -> None:
     cast = world.cast
     chat_uuid = start(world, text="to be erased")
     position = world.head(cast.firm)
-    world.change(
-        cast.firm, "DELETE FROM part WHERE position = $1 AND name = 'text'", position
-    )
+    world.change(cast.firm, "DELETE FROM part WHERE position = $1 AND name = 'text'", position)
     params = {"chat_uuid": chat_uuid}
     read = world.get(RANGE, key=cast.master, on_behalf_of=cast.priya, params=params)
     (message,) = accepted(read)["messages"]

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from onrecord.domain import keys, members, organisations
-from onrecord.model.access import Kind
+from onrecord.domain import keys, members, organisations, record
+from onrecord.model.access import Kind, Origin, operator
 from onrecord.model.errors import Refusal
+from onrecord.store import people
 from onrecord.store.access import entities, entity_by_id
+from onrecord.store.db import Caller
+from onrecord.store.work import Work
 from tests.cast import PASSWORD, make_key, set_member_state
 from tests.world import ENTITY, World, accepted
 
@@ -96,7 +99,7 @@ def test_two_organisations_may_share_a_name_and_an_email(empty_world: World) -> 
     ]
 
 
-# -- states ------------------------------------------------------------------------------------------------
+# -- states ---------------------------------------------------------------------------------------
 
 
 def set_state(world: World, state: str) -> None:
@@ -131,8 +134,12 @@ def test_an_organisation_is_picked_by_its_uuid(world: World) -> None:
     found = world.work(firm, lambda work: organisations.pick(work, firm.upper()))
     assert found.uuid == firm
     for uuid, code in (("no uuid", "RB003"), ("00000000-0000-4000-8000-000000000001", "RN007")):
+
+        async def pick(work: Work, uuid: str = uuid) -> None:
+            await organisations.pick(work, uuid)
+
         with pytest.raises(Refusal) as caught:
-            world.work(firm, lambda work, uuid=uuid: organisations.pick(work, uuid))
+            world.work(firm, pick)
         assert caught.value.code == code
 
 
@@ -140,7 +147,10 @@ def test_the_first_administrator_is_the_oldest_active_one(world: World) -> None:
     cast = world.cast
 
     def first() -> str | None:
-        found = world.work(cast.firm, organisations.admin_of)
+        found = world.work(
+            cast.firm,
+            lambda work: people.first_system_admin(work.db, work.actor.entity_id),
+        )
         return found.uuid if found else None
 
     assert first() == cast.miriam.uuid
@@ -148,7 +158,7 @@ def test_the_first_administrator_is_the_oldest_active_one(world: World) -> None:
         enum_profile_id=1, first_name="Second", primary_email="second@example.com"
     )
 
-    async def join(work: Any) -> str:
+    async def join(work: Work) -> str:
         member, _ = await members.create(work, second)
         await members.activate(work, member.uuid, "second.admin", PASSWORD)
         return member.uuid
@@ -162,7 +172,7 @@ def test_the_first_administrator_is_the_oldest_active_one(world: World) -> None:
     assert first() is None
 
 
-# -- settings -----------------------------------------------------------------------------------------------
+# -- settings -------------------------------------------------------------------------------------
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("allow_user_api_keys", "FALSE", False),
@@ -250,23 +260,15 @@ def test_a_value_that_a_setting_cannot_have_is_refused(
     assert sqlite_world.head(sqlite_world.cast.firm) == before
 
 
-def test_every_setting_says_what_it_means_and_takes_its_own_default(
-    sqlite_world: World,
-) -> None:
+def test_every_setting_says_what_it_means_and_takes_its_own_default() -> None:
     for name, row in organisations.SETTINGS.items():
         assert row.name == name
         assert row.meaning.endswith(".")
         assert row.check(name, row.default) == row.default
-    assert sqlite_world.cast
 
 
 def test_what_needs_an_organisation_refuses_without_one(sqlite_world: World) -> None:
     """An actor whose organisation is gone: a belt that the front door never reaches."""
-    from onrecord.domain import record
-    from onrecord.model.access import operator
-    from onrecord.store.db import Caller
-    from onrecord.model.access import Origin
-
     world = sqlite_world
     nobody = Caller(operator(999, "00000000-0000-4000-8000-000000000999"), Origin("r"))
     for act in (
@@ -289,7 +291,9 @@ def test_switching_user_keys_off_stops_each_of_them(world: World) -> None:
         cast.firm, lambda work: organisations.set_setting(work, "allow_user_api_keys", "false")
     )
     listed = world.work(cast.firm, keys.listed)
-    states = {row["kind"]: {r["state"] for r in listed if r["kind"] == row["kind"]} for row in listed}
+    states = {
+        row["kind"]: {r["state"] for r in listed if r["kind"] == row["kind"]} for row in listed
+    }
     assert states["user"] == {"deactivated"}
     assert states["master_user"] == states["system"] == {"active"}
     other = world.work(cast.other, keys.listed)

@@ -246,6 +246,14 @@ def test_a_position_below_one_is_refused_in_the_domain_too(sqlite_world: World) 
     assert caught.value.code == "RB003"
 
 
+def test_the_feed_of_a_member_needs_a_member(sqlite_world: World) -> None:
+    with pytest.raises(Refusal) as caught:
+        sqlite_world.work(
+            sqlite_world.cast.firm, lambda work: record.feed_of_member(work, 0, 10, None)
+        )
+    assert caught.value.code == "RF004"
+
+
 def test_higher_tiles_grow_as_lower_ones_become_full(sqlite_world: World) -> None:
     """65,536 entries fill a tile of level 1; their hashes are made up, their tree is not."""
     world = sqlite_world

@@ -313,6 +313,7 @@ def _compare_keys(world: World, number: int, told: Told) -> None:
 def _compare_chats(world: World, number: int, told: Told) -> None:
     chats: dict[str, dict[str, Any]] = {}
     ends = {}
+    begins: dict[str, set[int]] = {}
     for uuid, title, state, staff_only, last_seq, last_at in world.rows(
         "SELECT uuid, title, state, is_staff_only, last_seq, last_at FROM chat"
         " WHERE entity_id = $1",
@@ -328,7 +329,12 @@ def _compare_chats(world: World, number: int, told: Told) -> None:
         number,
     ):
         chats[chat]["participants"][member] = state
-        chats[chat]["created"] = since
+        begins.setdefault(chat, set()).add(since)
+    for uuid, chat in chats.items():
+        # Its creator sees a chat from its making on, the others from its first message on; they
+        # are one moment when it was made with a first text.
+        chat["created"] = min(begins[uuid])
+        assert begins[uuid] <= {chat["created"], *(said[0] for said in told.messages[uuid][:1])}
     assert told.chats == chats
     _compare_messages(world, number, told, ends)
 

@@ -255,8 +255,25 @@ def test_a_draft_is_in_its_creators_feed_alone(world: World) -> None:
     chat_uuid = start(world, cast.priya, text=None)
     assert len(mine(world, cast.tomas, after=head)["events"]) == 3
     assert mine(world, cast.priya, after=head)["events"] == []
+    passed = mine(world, cast.priya, after=head)["next_after"]
     send(world, cast.tomas, chat_uuid)
-    assert len(mine(world, cast.priya, after=head)["events"]) == 4
+    # From its first message on, whether one has passed the draft's entries or not: nothing new
+    # ever appears at or below a position that a reader has seen.
+    assert types(mine(world, cast.priya, after=head)) == ["message.sent"]
+    assert types(mine(world, cast.priya, after=passed)) == ["message.sent"]
+    assert len(mine(world, cast.tomas, after=head)["events"]) == 4
+
+
+def test_a_chat_made_with_a_first_text_is_in_every_feed_from_its_making(world: World) -> None:
+    cast = world.cast
+    head = world.head(cast.firm)
+    start(world, cast.priya)
+    assert types(mine(world, cast.priya, after=head)) == [
+        "chat.created",
+        "participant.joined",
+        "participant.joined",
+        "message.sent",
+    ]
 
 
 def test_who_has_left_sees_nothing_newer(world: World) -> None:

@@ -60,16 +60,22 @@ async def append(work: Work, items: Sequence[Outgoing]) -> list[Sent | Refusal]:
     outcomes: list[Sent | Refusal] = []
     for item in items:
         try:
-            outcomes.append(await _append_one(work, item, facts))
+            outcomes.append(_append_one(work, item, facts))
         except Refusal as refusal:
             outcomes.append(refusal)
-    await _bring_back(work, [sent for sent in outcomes if isinstance(sent, Sent)])
+    sent = [outcome for outcome in outcomes if isinstance(outcome, Sent)]
+    await _bring_back(work, sent)
+    first = [one for one in sent if one.seq == 0]
+    if first:
+        work.on_settled.append(lambda: rows.show_from(work.db, [_activated(one) for one in first]))
     return outcomes
 
 
-async def _append_one(
-    work: Work, item: Outgoing, facts: dict[tuple[str, int], WritingFacts]
-) -> Sent:
+def _activated(sent: Sent) -> tuple[int, int, int]:
+    return _chat_id(sent), sent.author.id, sent.entry.position
+
+
+def _append_one(work: Work, item: Outgoing, facts: dict[tuple[str, int], WritingFacts]) -> Sent:
     author = item.actor.member
     if author is None:
         raise Refusal("RF004")
@@ -229,10 +235,11 @@ async def render(work: Work, chat_uuids: dict[int, str], found: Iterable[Row]) -
     found = list(found)
     member = work.actor.member
     names_keys = member is None or member.is_staff
-    authors = await rows.authors(work.db, sorted({row[4] for row in found if row[4]}))
-    keys = {}
-    if names_keys:
-        keys = await rows.key_names(work.db, sorted({row[8] for row in found if row[8]}))
+    authors, keys = await rows.names_of(
+        work.db,
+        sorted({row[4] for row in found if row[4]}),
+        sorted({row[8] for row in found if row[8]}) if names_keys else (),
+    )
     vias: dict[tuple[str, int | None], Via] = {}
     messages = []
     nobody: Row = (None, None, None)

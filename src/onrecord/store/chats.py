@@ -70,6 +70,18 @@ async def _writing_rows(session: Session, wanted: Sequence[tuple[int, str, int]]
     )
 
 
+async def show_from(session: Session, activated: Sequence[tuple[int, int, int]]) -> None:
+    """Let a draft that became a chat begin, for all but its creator, at its first message.
+
+    Rows: (chat_id, creator's id, position). What was put on record before was hidden from them,
+    and a reader who has passed a position must never find something new below it.
+    """
+    await session.each(
+        "UPDATE participant SET since_position = $3 WHERE chat_id = $1 AND member_id <> $2",
+        activated,
+    )
+
+
 async def bring_back(session: Session, sent: Sequence[tuple[int, int]]) -> None:
     """Take chats out of the archive of everybody but the sender: (chat_id, sender's id) each."""
     if session.dialect == "postgresql":
@@ -298,26 +310,20 @@ async def last_messages(
     )
 
 
-async def authors(session: Session, member_ids: Sequence[int]) -> dict[int, Row]:
-    """Give (uuid, first_name, last_name) of members by internal id."""
-    if not member_ids:
-        return {}
+async def names_of(
+    session: Session, member_ids: Sequence[int], key_ids: Sequence[int]
+) -> tuple[dict[int, Row], dict[int, Row]]:
+    """Give (uuid, first_name, last_name) of members and (uuid, name) of keys, by internal id."""
     rows = await session.all(
-        f"SELECT id, uuid, first_name, last_name FROM member WHERE id {session.among('$1')}",
+        "SELECT 'member', id, uuid, first_name, last_name FROM member"
+        f" WHERE id {session.among('$1')}"
+        " UNION ALL SELECT 'key', id, uuid, name, '' FROM api_key"
+        f" WHERE id {session.among('$2')}",
         session.many(member_ids),
-    )
-    return {row[0]: row[1:] for row in rows}
-
-
-async def key_names(session: Session, key_ids: Sequence[int]) -> dict[int, Row]:
-    """Give (uuid, name) of keys by internal id."""
-    if not key_ids:
-        return {}
-    rows = await session.all(
-        f"SELECT id, uuid, name FROM api_key WHERE id {session.among('$1')}",
         session.many(key_ids),
     )
-    return {row[0]: row[1:] for row in rows}
+    members = {row[1]: row[2:] for row in rows if row[0] == "member"}
+    return members, {row[1]: row[2:4] for row in rows if row[0] == "key"}
 
 
 # -- the feed of a member ------------------------------------------------------------------------

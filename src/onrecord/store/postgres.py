@@ -6,10 +6,11 @@ nothing can change under it again.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Final, Literal, TypeVar, cast
@@ -34,8 +35,12 @@ from onrecord.store.work import Many, Work, judged, perform, perform_many
 POOL_SIZE: Final = 8
 GROUP_MOST: Final = 256
 """Acts of the append path that share one transaction at the most."""
-STALE_TRIES: Final = 4
-"""How often a work is tried before it locks the heads first."""
+STALE_TRIES: Final = 8
+"""How often a stale work is tried again, in its turn, before it locks the heads first."""
+ACQUIRE_SECONDS: Final = 10
+COMMAND_SECONDS: Final = 20
+"""How long a work waits for a connection, and for an answer, before it says that the database is
+away (RX503)."""
 TRIES: Final = 5
 """How often a work is tried that PostgreSQL broke off to solve a deadlock."""
 HOLD_LOCK: Final = 0x6F6E7265_636F7264
@@ -149,6 +154,7 @@ class PostgresStore:
         self._groups: dict[Many, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
+        self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._lock: Any = None
         self._lock_alone = False
 
@@ -159,7 +165,7 @@ class PostgresStore:
                 self._url,
                 min_size=1,
                 max_size=POOL_SIZE,
-                command_timeout=60,
+                command_timeout=COMMAND_SECONDS,
                 reset=_leave_as_it_is,
             )
         except _AWAY as error:
@@ -239,18 +245,13 @@ class PostgresStore:
     async def write(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
         """Run one work in a transaction of its own."""
 
-        async def once(session: Session, heads: Heads) -> tuple[T, Work]:
+        async def once(session: Session, heads: Heads) -> T:
             return await perform(session, heads, caller, run)
 
         def entities() -> list[int]:
             return [caller.actor.entity_id] if caller.actor else []
 
-        result, work = await self._kept(
-            self._tried(once, entities, optimistic=caller.judge is not None)
-        )
-        for act in work.on_commit:
-            act()
-        return result
+        return await self._kept(self._tried(once, entities, judged=caller.judge is not None))
 
     async def write_many(self, item: Item, run: Many) -> Any:
         """Join the group that gathers while the one before it is written."""
@@ -276,7 +277,7 @@ class PostgresStore:
         """Ask the tables, each statement on its own."""
         self._refuse_when_closing()
         try:
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 return await run(PostgresSession(connection))
         except _AWAY as error:
             raise _unavailable(error) from error
@@ -298,33 +299,48 @@ class PostgresStore:
 
     async def _tried(
         self,
-        once: Callable[[Session, Heads], Awaitable[tuple[T, Work]]],
+        once: Callable[[Session, Heads], Awaitable[T]],
         entities: Callable[[], Iterable[int]],
         *,
-        optimistic: bool = True,
-    ) -> tuple[T, Work]:
+        judged: bool = True,
+    ) -> T:
         """Run a transaction, again when an actor had gone stale: judged anew each time.
 
-        In the end the heads are locked first. That is the last resort, because works that lock
-        rows first and works that lock heads first can wait for each other (PostgreSQL sees it
-        after a second).
+        The first try takes the heads last. The next ones take turns with others of this process
+        that write in the same organisation, so that they do not make each other stale. Only the
+        last resort, and a work that nobody judges, locks the heads first: works that lock rows
+        first and works that lock heads first can wait for each other, which PostgreSQL sees only
+        after a second.
         """
-        stale = broken_off = 0
-        while True:
+        if not judged:
+            return await self._transaction(once, sorted(set(entities())))
+        with contextlib.suppress(Stale):
+            return await self._transaction(once)
+        async with contextlib.AsyncExitStack() as turns:
+            for entity_id in sorted(set(entities())):
+                await turns.enter_async_context(self._turns[entity_id])
+            for _ in range(STALE_TRIES):
+                with contextlib.suppress(Stale):
+                    return await self._transaction(once)
+            return await self._transaction(once, sorted(set(entities())))
+
+    async def _transaction(
+        self, once: Callable[[Session, Heads], Awaitable[T]], heads_first: Sequence[int] = ()
+    ) -> T:
+        """Run one transaction; again, a few times, when PostgreSQL broke it off."""
+        for broken_off in range(1, TRIES + 1):
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
+                async with (
+                    self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
+                    connection.transaction(),
+                ):
                     session = PostgresSession(connection)
                     heads = Heads(session)
-                    if not optimistic:
-                        for entity_id in sorted(set(entities())):
-                            await heads.take(entity_id)
-                    result, work = await once(session, heads)
+                    for entity_id in heads_first:
+                        await heads.take(entity_id)
+                    result = await once(session, heads)
                     await heads.flush()
-            except Stale:
-                stale += 1
-                optimistic = optimistic and stale < STALE_TRIES
             except _AGAIN as error:
-                broken_off += 1
                 if broken_off == TRIES:
                     if isinstance(error, asyncpg.UniqueViolationError):
                         raise
@@ -333,7 +349,8 @@ class PostgresStore:
             except _AWAY as error:
                 raise _unavailable(error) from error
             else:
-                return result, work
+                return result
+        raise AssertionError
 
     async def _write_groups(self, run: Many) -> None:
         waiting = self._waiting[run]
@@ -349,19 +366,16 @@ class PostgresStore:
     ) -> None:
         items = [item for item, _ in group]
 
-        async def once(session: Session, heads: Heads) -> tuple[list[object], Work]:
+        async def once(session: Session, heads: Heads) -> list[object]:
             return await perform_many(session, heads, items, run)
 
         def entities() -> list[int]:
             return [item.caller.actor.entity_id for item in items if item.caller.actor]
 
         try:
-            outcomes, work = await self._tried(once, entities)
+            outcomes = await self._tried(once, entities)
         except Exception as error:  # noqa: BLE001 - every caller must be answered
             outcomes = [error] * len(group)
-        else:
-            for act in work.on_commit:
-                act()
         for (_, future), outcome in zip(group, outcomes, strict=True):
             if future.done():
                 continue
@@ -382,5 +396,7 @@ async def _schema(connection: Any) -> int:
 
 
 def _unavailable(error: BaseException) -> Unavailable:
+    if isinstance(error, ValueError):
+        raise error  # asyncpg's InterfaceError for values it cannot send: a fault of ours
     log.error("the database is away: %s: %s", type(error).__name__, error)
     return Unavailable(f"{type(error).__name__}")

@@ -29,7 +29,7 @@ from onrecord.store.record import Heads
 from onrecord.store.work import Many, Work, judged, perform, perform_many
 
 T = TypeVar("T")
-_Answer = tuple[asyncio.Future[Any], object, Sequence[Callable[[], None]]]
+_Answer = tuple[asyncio.Future[Any], object]
 
 GROUP_MOST: Final = 512
 """Works that share one commit at the most, so that nobody waits long behind a crowd."""
@@ -39,6 +39,19 @@ BUSY_SECONDS: Final = 10.0
 """How long a group waits for another process (the command line) to finish its own."""
 
 log = logging.getLogger(__name__)
+
+_AWAY: Final = (
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+)
+"""What SQLite says when the file cannot be used; anything else is a fault of ours."""
 
 _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 
@@ -223,6 +236,7 @@ class SqliteStore:
 
     async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
         """Ask the tables on one snapshot."""
+        self._refuse_when_closing()
         session = self._read_session
         try:
             await session.run("BEGIN")
@@ -230,7 +244,7 @@ class SqliteStore:
                 return run_now(run(session))
             finally:
                 await session.run("COMMIT")
-        except apsw.Error as error:
+        except _AWAY as error:
             raise _unavailable(error) from error
 
     # -- the writer ------------------------------------------------------------------------------
@@ -254,10 +268,13 @@ class SqliteStore:
     def _future() -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()
 
-    def _queued(self, call: _Call) -> asyncio.Future[Any]:
+    def _refuse_when_closing(self) -> None:
         if self._closing:
             msg = "the server is shutting down"
             raise Unavailable(msg)
+
+    def _queued(self, call: _Call) -> asyncio.Future[Any]:
+        self._refuse_when_closing()
         self._queue.append(call)
         self._wake.set()
         return call.future
@@ -282,14 +299,12 @@ class SqliteStore:
             await loop.run_in_executor(self._committer, self._writer.execute, "COMMIT")
         except Exception as error:  # noqa: BLE001 - every caller must be answered
             self._roll_back()
-            refused = _unavailable(error) if isinstance(error, apsw.Error) else error
+            refused = _unavailable(error) if isinstance(error, _AWAY) else error
             for call in calls:
                 if not call.future.done():
                     call.future.set_exception(refused)
             return
-        for future, outcome, after in answers:
-            for act in after:
-                act()
+        for future, outcome in answers:
             if future.done():
                 continue
             if isinstance(outcome, BaseException):
@@ -333,8 +348,7 @@ class SqliteStore:
             if len(lot) == len(calls):
                 items = [cast("Item", call.item) for call in lot]
                 run = perform_many(self._write_session, heads, items, many)
-                outcomes, work = run_now(run)
-                yield from _answers(lot, outcomes, work)
+                yield from _answers(lot, run_now(run))
             else:
                 yield from self._run_many(many, lot, heads)
 
@@ -343,28 +357,28 @@ class SqliteStore:
         assert run is not None  # noqa: S101 - a call without `many` has one
         try:
             with self._savepoint(heads):
-                result, work = run_now(perform(self._write_session, heads, call.caller, run))
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+                result = run_now(perform(self._write_session, heads, call.caller, run))
+        except _AWAY:
             raise
         except Exception as error:
             if not self._writer.in_transaction:
                 raise
-            return call.future, error, ()
-        return call.future, result, work.on_commit
+            return call.future, error
+        return call.future, result
 
     def _run_many(self, many: Many, calls: Sequence[_Call], heads: Heads) -> Iterator[_Answer]:
         items = [cast("Item", call.item) for call in calls]
         try:
             with self._savepoint(heads):
-                outcomes, work = run_now(perform_many(self._write_session, heads, items, many))
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+                outcomes = run_now(perform_many(self._write_session, heads, items, many))
+        except _AWAY:
             raise
         except Exception as error:
             if not self._writer.in_transaction:
                 raise
-            yield from ((call.future, error, ()) for call in calls)
+            yield from ((call.future, error) for call in calls)
             return
-        yield from _answers(calls, outcomes, work)
+        yield from _answers(calls, outcomes)
 
     @contextlib.contextmanager
     def _savepoint(self, heads: Heads) -> Iterator[None]:
@@ -383,11 +397,9 @@ class SqliteStore:
         run_now(self._write_session.run("RELEASE work"))
 
 
-def _answers(calls: Sequence[_Call], outcomes: Sequence[object], work: Work) -> Iterator[_Answer]:
-    after: Sequence[Callable[[], None]] = work.on_commit
+def _answers(calls: Sequence[_Call], outcomes: Sequence[object]) -> Iterator[_Answer]:
     for call, outcome in zip(calls, outcomes, strict=True):
-        yield call.future, outcome, after
-        after = ()
+        yield call.future, outcome
 
 
 def _strict(statement: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from onrecord.model import record as entry_types
 from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID, Actor, Origin, service
 from onrecord.model.errors import Refusal
-from onrecord.store.db import Caller, Item, Outcome, Session, Stale
+from onrecord.store.db import Caller, Item, Outcome, Session
 from onrecord.store.record import ChatTip, Heads, Pending, settle
 
 T = TypeVar("T")
@@ -30,7 +30,6 @@ class Work:
     settled: bool = False
     on_settled: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What the work still has to write once its entries have their positions."""
-    on_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def record(  # noqa: PLR0913 - an entry has these members
         self,
@@ -82,11 +81,6 @@ class Work:
         for finish in self.on_settled:
             await finish()
 
-    async def check_fresh(self) -> None:
-        """Raise Stale if access changed since the actor was judged (for works that only read)."""
-        if not await self.heads.is_fresh(self.actor):
-            raise Stale
-
 
 async def judged(db: Session, heads: Heads, caller: Caller) -> Actor:
     """Give the caller's actor, judged again from the tables if access has changed since."""
@@ -101,14 +95,14 @@ async def judged(db: Session, heads: Heads, caller: Caller) -> Actor:
 
 async def perform(
     db: Session, heads: Heads, caller: Caller, run: Callable[[Work], Awaitable[T]]
-) -> tuple[T, Work]:
+) -> T:
     """Judge the caller, run one work and settle it."""
     # Judges and works read heads from the table, where those of the works before must stand.
     await heads.flush()
     work = Work(db, await judged(db, heads, caller), caller.origin, heads)
     result = await run(work)
     await work.settle()
-    return result, work
+    return result
 
 
 Many = Callable[[Work, Sequence[Any]], Awaitable[Sequence[Outcome]]]
@@ -117,7 +111,7 @@ Many = Callable[[Work, Sequence[Any]], Awaitable[Sequence[Outcome]]]
 
 async def perform_many(
     db: Session, heads: Heads, items: Sequence[Item], run: Many
-) -> tuple[list[Outcome], Work]:
+) -> list[Outcome]:
     """Judge each item's caller, then do those that passed in one work."""
     await heads.flush()  # as in `perform`
     outcomes: list[Outcome] = [None] * len(items)
@@ -135,7 +129,7 @@ async def perform_many(
         await work.settle()
         for number, outcome in zip(passed, done, strict=True):
             outcomes[number] = outcome
-    return outcomes, work
+    return outcomes
 
 
 class Store(Protocol):

@@ -43,7 +43,7 @@ class Events(msgspec.Struct):
 
 async def events(call: Call, taken: GetEvents) -> Answer:
     """Answer at once when there is something, else wait for it, at most `wait` seconds."""
-    types = frozenset(taken.types) if taken.types is not None else None
+    types = frozenset(taken.types) if taken.types else None
     if types is not None and not types <= TYPES.keys():
         raise malformed("types", "holds a type that no entry has")
     deadline = time.monotonic() + taken.wait

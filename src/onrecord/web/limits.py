@@ -36,14 +36,6 @@ class Windows:
         window[1] += 1
         return limit - int(window[1]), window[0] - now
 
-    def is_spent(self, who: Hashable, limit: int) -> float | None:
-        """Give the seconds to go when the limit is used up, else None; counts nothing."""
-        window = self._windows.get(who)
-        if window is None or window[1] < limit:
-            return None
-        left = window[0] - time.monotonic()
-        return left if left > 0 else None
-
 
 class Limits:
     """The limits of one process."""

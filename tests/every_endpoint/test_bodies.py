@@ -1,0 +1,175 @@
+"""Every endpoint, with input of every bad kind: a documented refusal, never a failure."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from onrecord.model.access import Kind
+from onrecord.web.endpoint import Endpoint
+from onrecord.web.rows import ROWS
+from tests.cast import ApiKey, Person
+from tests.every_endpoint.calls import acting_for, good, make
+from tests.world import World
+
+POSTS = [row for row in ROWS if row.method == "POST"]
+GETS = [row for row in ROWS if row.method == "GET"]
+
+BODIES: dict[str, bytes] = {
+    "empty": b"",
+    "no JSON": b"hello",
+    "half a JSON": b'{"text": "',
+    "an array": b"[]",
+    "a text": b'"text"',
+    "a number": b"1",
+    "null": b"null",
+    "true": b"true",
+    "NaN": b'{"text": NaN}',
+    "trailing": b'{} {"a": 1}',
+    "invalid UTF-8": b'{"text": "\xff\xfe"}',
+    "overlong UTF-8": b'{"text": "\xc0\xaf"}',
+    "UTF-16": '{"text": "x"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"text": "x"}',
+    "a NUL": b'{"text": "a\x00b"}',
+    "a lone surrogate": rb'{"text": "\ud800"}',
+    "a lone surrogate in a name": rb'{"\ud800": 1}',
+    "deep arrays": b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep objects": b'{"a": ' * 100_000 + b"1" + b"}" * 100_000,
+    "open arrays": b"[" * 500_000,
+    "too large": b'{"text": "' + b"x" * (1024 * 1024) + b'"}',
+    "a huge number": b'{"reply_to_seq": ' + b"9" * 10_000 + b"}",
+    "a huge exponent": b'{"reply_to_seq": 1e999999}',
+    "a form": b"text=hello&chat_uuid=1",
+    "many names": json.dumps({f"n{n}": 1 for n in range(10_000)}).encode(),
+}
+STRANGE: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    2**53,
+    2**63,
+    10**40,
+    1.5,
+    "",
+    " ",
+    "x" * 6000,
+    "a\x00b",
+    "\x85",
+    "\u202e",
+    "' OR 1=1 --",
+    "../../etc/passwd",
+    "00000000-0000-0000-0000-000000000000",
+    [],
+    [None],
+    [1],
+    ["x"],
+    ["a\x00b"],
+    [["x"]],
+    {},
+    {"a": 1},
+    ["00000000-0000-0000-0000-000000000000"] * 3000,
+]
+
+
+def of(world: World, row: Endpoint) -> tuple[ApiKey | None, Person | None]:
+    for kind, key in world.cast.keys_of_firm().items():
+        if kind in row.kinds and kind is not Kind.USER:
+            return key, acting_for(row, world.cast, kind)
+    return None, None
+
+
+def documented(row: Endpoint, response: httpx.Response, *, success: bool = True) -> None:
+    """A success, or a refusal that the row declares, in the shape of all refusals."""
+    if response.status_code == 200:
+        assert success, response.text
+        return
+    assert 400 <= response.status_code < 500, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["error_code"] in row.codes, body
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize("row", POSTS, ids=lambda row: row.path)
+def test_a_bad_body_is_refused_in_words(world: World, row: Endpoint) -> None:
+    key, acting = of(world, row)
+    good(world, row)
+    before = world.head(world.cast.firm)
+    for name, content in BODIES.items():
+        response = make(world, row, key, acting=acting, json=None, content=content)
+        documented(row, response, success=False)
+        expected = {
+            "too large": {"RB024"},
+            "a NUL": {"RB001", "RB003"},
+            "a lone surrogate": {"RB003"},
+            "a lone surrogate in a name": {"RB003"},
+            "a huge number": {"RB001", "RB002", "RB003"},
+            "a huge exponent": {"RB001", "RB002", "RB003"},
+            "many names": {"RB002", "RB785"},
+        }.get(name, {"RB001"})
+        assert response.json()["error_code"] in expected, (name, response.text)
+    assert world.head(world.cast.firm) == before
+
+
+@pytest.mark.parametrize("row", POSTS, ids=lambda row: row.path)
+def test_a_form_or_file_is_not_taken_as_json(sqlite_world: World, row: Endpoint) -> None:
+    key, acting = of(sqlite_world, row)
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain"):
+        headers = {"content-type": kind}
+        response = make(sqlite_world, row, key, acting=acting, headers=headers)
+        assert response.status_code == 415
+        documented(row, response, success=False)
+
+
+@pytest.mark.parametrize("row", POSTS, ids=lambda row: row.path)
+def test_a_strange_value_in_any_field_is_no_failure(world: World, row: Endpoint) -> None:
+    key, acting = of(world, row)
+    number = 0
+    for name in row.takes.__struct_fields__:
+        for value in STRANGE:
+            number += 1
+            request = good(world, row, number)
+            body = {**(request.json or {}), name: value}
+            documented(row, make(world, row, key, acting=acting, json=body))
+
+
+@pytest.mark.parametrize("row", GETS, ids=lambda row: row.path)
+def test_a_strange_parameter_is_no_failure(world: World, row: Endpoint) -> None:
+    key, acting = of(world, row)
+    values = ["", " ", "x", "-1", "0", "1.5", "9" * 40, "nan", "inf", "a\x00b", "\u202e", "é,ü",
+              "true", "null", "[]", "2026-11-22T10:00:00Z", "x" * 3000]  # fmt: skip
+    for name in row.takes.__struct_fields__:
+        for value in values:
+            if name == "wait" and value not in {"nan", "inf", "x"}:
+                continue
+            params = {**good(world, row).params, name: value}
+            documented(row, make(world, row, key, acting=acting, params=params))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method} {row.path}")
+def test_strange_headers_are_no_failure(sqlite_world: World, row: Endpoint) -> None:
+    key, acting = of(sqlite_world, row)
+    for number, (name, value) in enumerate(
+        (name, value)
+        for name in (
+            "on-behalf-of",
+            "on-behalf-of-entity-uuid",
+            "idempotency-key",
+            "x-request-id",
+            "x-forwarded-for",
+            "content-type",
+            "x-sys-api-key",
+        )
+        for value in (b"", b" ", b"\xff\xfe", b"x" * 5000, b"' OR 1=1 --")
+    ):
+        response = make(
+            sqlite_world,
+            row,
+            key,
+            number=number,
+            acting=acting if name != "on-behalf-of" else None,
+            headers=[(name, value)],
+        )
+        documented(row, response)

@@ -1,0 +1,155 @@
+"""What the rows declare holds: codes, entry types, the specification."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from onrecord.model.access import PERMISSIONS, Kind
+from onrecord.model.errors import CATALOGUE
+from onrecord.model.record import TYPES
+from onrecord.web.endpoint import Endpoint, Takes
+from onrecord.web.openapi import specification
+from onrecord.web.rows import ROWS
+from tests.every_endpoint.calls import acting_for, make
+from tests.world import World, accepted
+
+SPECIFICATION = specification(ROWS)
+
+
+def name(row: Endpoint) -> str:
+    return f"{row.method} {row.path}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_a_row_is_whole(row: Endpoint) -> None:
+    assert row.path.startswith("/")
+    assert row.summary
+    assert row.tags
+    assert set(row.codes) <= CATALOGUE.keys()
+    assert set(row.refusals) <= CATALOGUE.keys()
+    assert list(row.codes) == [code for code in CATALOGUE if code in row.codes]
+    assert set(row.writes) <= TYPES.keys()
+    assert issubclass(row.takes, Takes)
+    for permission in row.permissions:
+        assert row.kinds & PERMISSIONS[permission].kinds
+    assert (row.many is not None) == (row.mode == "many")
+    assert row.gives is not None or row.produces != "application/json"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_a_row_says_what_it_writes_or_why_nothing(row: Endpoint) -> None:
+    if row.method == "GET":
+        assert not row.writes
+        assert not row.writes_nothing
+    else:
+        assert bool(row.writes) != bool(row.writes_nothing)
+
+
+def test_no_two_rows_stand_at_one_place() -> None:
+    places = [(row.method, row.path) for row in ROWS]
+    assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.kinds], ids=name)
+def test_a_call_writes_entries_of_the_types_declared_and_no_other(
+    world: World, row: Endpoint
+) -> None:
+    cast = world.cast
+    make(world, row, None)
+    for number, (kind, key) in enumerate(cast.keys_of_firm().items()):
+        if kind not in row.kinds:
+            continue
+        before = world.head(cast.firm)
+        response = make(world, row, key, number=number, acting=acting_for(row, cast, kind))
+        assert response.status_code == 200, response.text
+        written = world.entries(cast.firm, before)
+        assert {entry["type"] for entry in written} <= set(row.writes)
+        assert bool(written) == bool(row.writes)
+        for entry in written:
+            assert entry["actor"]["kind"] == kind
+            assert entry["actor"]["api_key_uuid"] == key.uuid
+
+
+# -- the specification ----------------------------------------------------------------------------
+
+
+def test_the_server_gives_the_specification(sqlite_world: World) -> None:
+    assert accepted(sqlite_world.get("/openapi.json")) == SPECIFICATION
+
+
+def test_the_specification_has_the_shape_of_openapi_31() -> None:
+    assert SPECIFICATION["openapi"] == "3.1.0"
+    assert {"title", "version"} <= SPECIFICATION["info"].keys()
+    operations = []
+    for path, methods in SPECIFICATION["paths"].items():
+        assert path.startswith("/")
+        assert set(methods) <= {"get", "post"}
+        for operation in methods.values():
+            operations.append(operation["operationId"])
+            assert operation["responses"]["200"]["content"]
+            for parameter in operation.get("parameters", []):
+                assert {"name", "in", "schema"} <= parameter.keys()
+                assert parameter["in"] in {"query", "header"}
+            names = [(p["in"], p["name"]) for p in operation.get("parameters", [])]
+            assert len(set(names)) == len(names)
+            for requirement in operation["security"]:
+                assert requirement.keys() <= SPECIFICATION["components"]["securitySchemes"].keys()
+    assert len(set(operations)) == len(operations) == len(ROWS)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                found.append(value["$ref"])
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(SPECIFICATION)
+    assert found
+    schemas = SPECIFICATION["components"]["schemas"]
+    for reference in found:
+        assert reference.startswith("#/components/schemas/")
+        assert reference.rpartition("/")[2] in schemas
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_the_specification_documents_each_refusal(row: Endpoint) -> None:
+    operation = SPECIFICATION["paths"][row.path][row.method.lower()]
+    for code in row.codes:
+        response = operation["responses"][str(CATALOGUE[code].status)]
+        assert f"{code}: {CATALOGUE[code].title}" in response["description"]
+        assert "application/problem+json" in response["content"]
+    assert "405" in operation["responses"]
+    assert bool(operation["security"]) == bool(row.kinds)
+    if row.method == "POST":
+        assert operation["requestBody"]["required"] is True
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.answers], ids=name)
+def test_an_answer_has_the_type_declared(world: World, row: Endpoint) -> None:
+    cast = world.cast
+    kind, key = next(
+        ((kind, key) for kind, key in cast.keys_of_firm().items() if kind in row.kinds),
+        (Kind.SYSTEM, None),
+    )
+    response = make(world, row, key, acting=acting_for(row, cast, kind))
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == row.produces
+    problems = [problem for shape in row.answers if (problem := misfit(response.content, shape))]
+    assert len(problems) < len(row.answers), problems
+
+
+def misfit(content: bytes, shape: Any) -> str:
+    """Say why an answer is not of a type; nothing when it is."""
+    try:
+        msgspec.json.decode(content, type=shape)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""

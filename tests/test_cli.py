@@ -1,0 +1,308 @@
+"""The command line: facts as JSON, exit status 0, 1 with one clear line, or 2."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onrecord import cli
+from onrecord.model.access import Kind
+from onrecord.proof import note
+from tests.cast import PASSWORD, ApiKey
+from tests.world import CHAT, ENTITY, World, accepted, refused
+
+
+class Line:
+    """The command line of one installation."""
+
+    def __init__(
+        self, flags: list[str], capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
+    ) -> None:
+        self._flags = flags
+        self._capsys = capsys
+        self._patch = patch
+
+    def run(self, *words: str, status: int = 0) -> tuple[str, str]:
+        """Run a command; give what it printed on both ways out."""
+        self._patch.setattr(sys, "argv", ["onrecord", *words])
+        self._capsys.readouterr()
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = self._capsys.readouterr()
+        assert code == status, (words, out, err)
+        return out, err
+
+    def facts(self, *words: str) -> Any:
+        """Run a command with --json and give what it said."""
+        out, err = self.run(*words, *self._flags, "--json")
+        assert err == ""
+        assert out.count("\n") == 1
+        return json.loads(out)
+
+    def lines(self, *words: str) -> str:
+        """Run a command for people and give what it said."""
+        out, err = self.run(*words, *self._flags)
+        assert err == ""
+        return out
+
+    def refused(self, *words: str) -> str:
+        """Run a command that is refused: status 1 and one clear line."""
+        out, err = self.run(*words, *self._flags, status=1)
+        assert out == ""
+        assert err.startswith("onrecord: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        return err
+
+    def misused(self, *words: str) -> str:
+        """Run a command that is used wrongly: status 2."""
+        _, err = self.run(*words, *self._flags, status=2)
+        assert "Usage" in err
+        return err
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
+
+
+@pytest.fixture
+def line(
+    engine: str,
+    database_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Line:
+    """The command line of an empty installation."""
+    assert engine
+    flags = ["--data-dir", str(tmp_path / "data")]
+    return Line(flags + ["--database-url", database_url] * bool(database_url), capsys, monkeypatch)
+
+
+@pytest.fixture
+def beside(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Line:
+    """The command line beside a running server."""
+    flags = ["--data-dir", str(world.settings.data_dir)]
+    url = world.settings.database_url
+    return Line(flags + ["--database-url", url] * bool(url), capsys, monkeypatch)
+
+
+def found(line: Line, *more: str) -> dict[str, Any]:
+    facts: dict[str, Any] = line.facts(
+        "org", "create", "--name", "Cedar", "--admin-email", "ada@example.com", *more
+    )
+    return facts
+
+
+def test_an_organisation_is_made_and_listed(line: Line) -> None:
+    assert line.lines("org", "list") == "There is no organisation yet.\n"
+    assert line.facts("org", "list") == []
+    made = found(line)
+    assert made["state"] == "pending"
+    assert made["name"] == "Cedar"
+    listed = line.facts("org", "list")
+    assert listed == [{"entity_uuid": made["entity_uuid"], "name": "Cedar", "state": "active"}]
+    assert made["entity_uuid"] in line.lines("org", "list")
+    second = found(line, "--admin-username", "ada.lovelace", "--admin-password", PASSWORD)
+    assert second["state"] == "active"
+    plain = line.lines("org", "create", "--name", "Elm", "--admin-email", "e@example.com")
+    assert "entity_uuid" in plain
+    assert "RB003" in line.refused("org", "create", "--name", "Elm", "--admin-email", "nobody")
+    assert "--name" in line.misused("org", "create", "--admin-email", "e@example.com")
+
+
+def test_states_are_set(line: Line) -> None:
+    org = found(line)["entity_uuid"]
+    for command, state in (
+        ("freeze", "frozen"),
+        ("unfreeze", "active"),
+        ("deactivate", "inactive"),
+        ("activate", "active"),
+    ):
+        assert line.facts("org", command, "--org", org.upper()) == {
+            "entity_uuid": org,
+            "state": state,
+        }
+        assert line.facts("org", "list")[0]["state"] == state
+    line.facts("org", "freeze", "--org", org)
+    assert "RB019" in line.refused("org", "deactivate", "--org", org)
+    for unknown in ("00000000-0000-0000-0000-000000000000", "nothing"):
+        assert "RN007" in line.refused("org", "freeze", "--org", unknown)
+
+
+def test_settings_are_set(line: Line) -> None:
+    org = found(line)["entity_uuid"]
+    kept = line.facts("org", "set", "--org", org, "allow_user_api_keys", "true")
+    assert kept == {"entity_uuid": org, "allow_user_api_keys": True}
+    listed = line.lines(
+        "org", "set", "--org", org, "sdk_allowed_origins", "https://a.b, https://c.d"
+    )
+    assert "https://a.b, https://c.d" in listed
+    assert "-" in line.lines("org", "set", "--org", org, "reviewer_export_cap", "none")
+    assert "RB003" in line.refused("org", "set", "--org", org, "colour", "red")
+    assert "RB003" in line.refused("org", "set", "--org", org, "sdk_enabled", "perhaps")
+
+
+def test_a_member_is_activated(line: Line) -> None:
+    admin = found(line)["entity_user_xref_uuid"]
+    how = ("--username", "ada.lovelace", "--password", PASSWORD)
+    assert line.facts("member", "activate", "--member", admin.upper(), *how)["state"] == "active"
+    assert "RB019" in line.refused("member", "activate", "--member", admin, *how)
+    assert "RN006" in line.refused("member", "activate", "--member", "nobody", *how)
+
+
+def test_keys_are_made_listed_rotated_and_stopped(line: Line) -> None:
+    org = found(line)["entity_uuid"]
+    assert line.lines("key", "list", "--org", org) == "There is no key yet.\n"
+    made = line.facts(
+        "key", "create", "--org", org, "--kind", "system", "--name", "CRM",
+        "--permission", "can_export", "--permission", "can_read_admin",
+        "--cidr", "10.0.0.0/8", "--expires", "2101-01-01T00:00:00Z", "--rate-limit", "5/60",
+    )  # fmt: skip
+    assert set(made) == {"api_key_uuid", "api_key", "secret", "kind", "name"}
+    (row,) = line.facts("key", "list", "--org", org)
+    assert row["permissions"] == ["can_export", "can_read_admin"]
+    assert row["expires_at"] == "2101-01-01T00:00:00.000000Z"
+    assert "secret" not in row
+    assert made["api_key"] in line.lines("key", "list", "--org", org)
+    rotated = line.facts("key", "rotate", "--key", made["api_key"], "--overlap-seconds", "60")
+    assert rotated["secret"] != made["secret"]
+    stopped = line.facts("key", "deactivate", "--key", made["api_key"])
+    assert stopped == {"api_key": made["api_key"], "state": "deactivated"}
+    assert "RB019" in line.refused("key", "rotate", "--key", made["api_key"])
+    assert "RN008" in line.refused("key", "rotate", "--key", "ork-nothing")
+    assert "RN008" in line.refused("key", "deactivate", "--key", "ork-nothing")
+
+
+def test_super_keys_belong_to_no_organisation(line: Line) -> None:
+    org = found(line)["entity_uuid"]
+    made = line.facts(
+        "key", "create", "--kind", "super", "--name", "All", "--permission", "can_export",
+        "--cidr", "127.0.0.1",
+    )  # fmt: skip
+    assert [row["api_key"] for row in line.facts("key", "list")] == [made["api_key"]]
+    assert line.facts("key", "list", "--org", org) == []
+    line.facts("key", "deactivate", "--key", made["api_key"])
+    name = ("--name", "x", "--permission", "can_export")
+    line.misused("key", "create", "--kind", "system", *name)
+    line.misused("key", "create", "--kind", "super", "--org", org, *name)
+    line.misused("key", "create", "--kind", "system", "--org", org, "--name", "x")
+    line.misused("key", "create", "--kind", "golden", "--org", org, *name)
+    line.misused("key", "create", "--kind", "system", "--org", org, *name, "--expires", "tomorrow")
+    assert "RB002" in line.refused("key", "create", "--kind", "super", *name)
+    assert "RB785" in line.refused("key", "create", "--kind", "user", "--org", org, "--name", "x",
+                                   "--permission", "can_export")  # fmt: skip
+
+
+def test_a_checkpoint_is_printed_with_its_keys(line: Line) -> None:
+    org = found(line)["entity_uuid"]
+    facts = line.facts("checkpoint", "--org", org)
+    (vkey,) = facts["keys"]
+    note.open_note(facts["checkpoint"], [note.VerifierKey.parse(vkey)])
+    shown = line.lines("checkpoint", "--org", org)
+    assert facts["checkpoint"] in shown
+    assert vkey in shown
+
+
+def test_a_record_is_exported_and_verified(line: Line, tmp_path: Path) -> None:
+    org = found(line)["entity_uuid"]
+    file = tmp_path / "record.jsonl"
+    facts = line.facts("export", "record", "--org", org, "--output", str(file))
+    assert facts["bytes"] == file.stat().st_size
+    vkey = line.facts("checkpoint", "--org", org)["keys"][0]
+    out, _ = line.run("verify", str(file), "--key", vkey, "--json")
+    assert json.loads(out)["ok"] is True
+    assert json.loads(out)["trusted"] is True
+    out, _ = line.run("verify", str(file), "--json")
+    assert json.loads(out)["trusted"] is None
+    line.run("verify", str(file))
+    other = tmp_path / "other.jsonl"
+    line.facts("export", "record", "--org", org, "--output", str(other), "--as-of", "2")
+    line.run("verify", str(other))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    out, _ = line.run("verify", str(file), "--json", status=1)
+    assert json.loads(out)["ok"] is False
+    line.run("verify", str(tmp_path / "missing"), status=2)
+    line.run("verify", str(other), "--key", "no key", status=2)
+    assert "RN008" in line.refused(
+        "export", "record", "--org", org, "--output", str(other), "--as-of", "999"
+    )
+    assert "onrecord: " in line.refused(
+        "export", "record", "--org", org, "--output", str(tmp_path / "no" / "such" / "folder")
+    )
+
+
+def test_the_specification_is_printed(line: Line) -> None:
+    out, _ = line.run("openapi")
+    assert json.loads(out)["openapi"] == "3.1.0"
+
+
+def test_the_schema_is_migrated(line: Line) -> None:
+    assert line.facts("migrate")["schema"] >= 1
+    assert "The schema is at version" in line.lines("migrate")
+
+
+def test_a_wrong_setting_or_database_is_one_clear_line(
+    line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ONRECORD_PORT", "http")
+    assert "port" in line.refused("org", "list")
+    monkeypatch.delenv("ONRECORD_PORT")
+    away = ["--data-dir", str(tmp_path / "x"), "--database-url", "postgresql://n@127.0.0.1:1/n"]
+    _, err = line.run("org", "list", *away, status=1)
+    assert err.count("\n") == 1
+    _, err = line.run("org", "list", *away[:2], "--database-url", "mysql://x", status=1)
+    assert "database_url" in err
+
+
+def test_help_and_version(line: Line) -> None:
+    for words in ((), ("org",), ("key",), ("key", "create"), ("serve",), ("demo",), ("verify",)):
+        out, _ = line.run(*words, "--help")
+        assert "Usage" in out
+    out, _ = line.run("--version")
+    assert out.startswith("onrecord")
+    line.run("dance", status=2)
+
+
+def test_a_running_server_obeys_from_its_next_request(world: World, beside: Line) -> None:
+    cast = world.cast
+    chats = f"{CHAT}/chats"
+    events = f"{ENTITY}/events"
+    accepted(world.get(events, key=cast.system))
+    accepted(world.get(chats, key=cast.user))
+    beside.facts("key", "deactivate", "--key", cast.system.api_key)
+    refused(world.get(events, key=cast.system), "RU002", 401)
+    made = beside.facts(
+        "key", "create", "--org", cast.firm, "--kind", "system", "--name", "New",
+        "--permission", "can_export",
+    )  # fmt: skip
+    key = ApiKey(Kind.SYSTEM, "", made["api_key"], made["secret"], "New")
+    accepted(world.get(events, key=key))
+    rotated = beside.facts("key", "rotate", "--key", made["api_key"])
+    refused(world.get(events, key=key), "RU001", 401)
+    accepted(world.get(events, key=ApiKey(Kind.SYSTEM, "", made["api_key"], rotated["secret"], "")))
+    beside.facts("org", "freeze", "--org", cast.firm)
+    refused(world.get(chats, key=cast.user), "RN902", 404)
+    beside.facts("org", "unfreeze", "--org", cast.firm)
+    accepted(world.get(chats, key=cast.user))
+    beside.facts("org", "set", "--org", cast.firm, "allow_user_api_keys", "false")
+    refused(world.get(chats, key=cast.user), "RU002", 401)
+    how = ("--username", "petra.wolf", "--password", PASSWORD)
+    refused(world.get(chats, key=cast.master, on_behalf_of=cast.petra), "RF024", 403)
+    beside.facts("member", "activate", "--member", cast.petra.uuid, *how)
+    accepted(world.get(chats, key=cast.master, on_behalf_of=cast.petra))
+    assert "serve" in beside.refused("migrate") or "held" in beside.refused("migrate")

@@ -1,0 +1,98 @@
+"""Settings: the file, then the environment, then flags."""
+
+from dataclasses import fields
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onrecord.settings import Settings, SettingsError, load
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert load({}, {}) == Settings()
+    assert load({}, {}).rate_limit == (1000, 10)
+    assert load({}, {}).data_dir == Path("onrecord-data")
+
+
+def test_file_environment_and_flags_go_in_this_order(tmp_path: Path) -> None:
+    (tmp_path / "onrecord.toml").write_text('port = 1111\nhost = "file"\nlog_level = "debug"\n')
+    environ = {"ONRECORD_PORT": "2222", "ONRECORD_HOST": "environment", "PATH": "x"}
+    settings = load({"data_dir": tmp_path, "port": 3333, "host": None}, environ)
+    assert (settings.port, settings.host, settings.log_level) == (3333, "environment", "debug")
+    environ["ONRECORD_DATA_DIR"] = str(tmp_path)
+    assert load({}, environ).port == 2222
+    assert load({}, {"ONRECORD_DATA_DIR": str(tmp_path)}).port == 1111
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("rate_limit", "off", None),
+        ("rate_limit", "5/60", (5, 60)),
+        ("trusted_proxies", "", ()),
+        (
+            "trusted_proxies",
+            "10.0.0.0/8, ::1",
+            (ip_network("10.0.0.0/8"), ip_network("::1/128")),
+        ),
+        ("trusted_proxies", ["10.0.0.1"], (ip_network("10.0.0.1/32"),)),
+        ("database_url", "", ""),
+        ("database_url", "postgres://h/d", "postgres://h/d"),
+        ("public_url", "https://chat.example.com/", "https://chat.example.com"),
+        ("public_url", "", ""),
+        ("port", "0", 0),
+        ("log_level", "WARNING", "warning"),
+        ("signing_key_file", "/key", Path("/key")),
+    ],
+)
+def test_a_setting_is_read(name: str, value: Any, read: Any) -> None:
+    assert getattr(load({name: value}, {}), name) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate_limit", "0/10"),
+        ("rate_limit", "10"),
+        ("rate_limit", "fast"),
+        ("trusted_proxies", "10.0.0.1/8"),
+        ("trusted_proxies", "proxy.example.com"),
+        ("database_url", "mysql://h/d"),
+        ("public_url", "chat.example.com"),
+        ("public_url", "ftp://chat.example.com"),
+        ("port", "65536"),
+        ("port", "-1"),
+        ("port", "http"),
+        ("log_level", "loud"),
+        ("colour", "red"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load({name: value}, {})
+
+
+def test_a_wrong_environment_or_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="port"):
+        load({}, {"ONRECORD_PORT": "http"})
+    for text in (b"port = ", b"\xff"):
+        (tmp_path / "onrecord.toml").write_bytes(text)
+        with pytest.raises(SettingsError, match=r"onrecord\.toml"):
+            load({"data_dir": tmp_path}, {})
+    (tmp_path / "onrecord.toml").write_text("colour = 1")
+    with pytest.raises(SettingsError, match="colour is no setting"):
+        load({"data_dir": tmp_path}, {})
+
+
+def test_each_setting_has_a_sentence() -> None:
+    for row in fields(Settings):
+        assert row.metadata["meaning"].endswith(".")
+
+
+def test_what_follows_from_settings() -> None:
+    assert Settings().origin_host == "onrecord"
+    assert Settings(public_url="https://chat.example.com:8443").origin_host == "chat.example.com"
+    assert Settings(data_dir=Path("d")).signing_key == Path("d/signing.key")
+    assert Settings(signing_key_file=Path("k")).signing_key == Path("k")
