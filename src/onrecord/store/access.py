@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from onrecord.model.access import INSTALLATION_ID
-from onrecord.store.db import Row, Session
+from onrecord.store.db import Row, Session, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ async def rotate_key(
 
 async def note_key_uses(session: Session, uses: Mapping[int, int]) -> None:
     """Note when keys were last used (microseconds); no entry, this is no change of anybody's."""
-    await session.update("api_key", ["id"], ["last_used_at"], list(uses.items()))
+    await session.write(Update("api_key", ["id"], ["last_used_at"], list(uses.items())))
 
 
 # -- idempotency ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from onrecord.model import text
-from onrecord.store.db import Row, Session
+from onrecord.store.db import Insert, Row, Session, Update
 from onrecord.store.record import ChatTip
 
 FORMER: Final = "former"
@@ -101,11 +101,13 @@ async def bring_back(session: Session, sent: Sequence[tuple[int, int]]) -> None:
 
 async def note_sent_by_hand(session: Session, rows: Sequence[tuple[int, int, int]]) -> None:
     """Move the own read mark and take the chat out of the own archive: (chat, member, seq)."""
-    await session.update(
-        "participant",
-        ["chat_id", "member_id"],
-        ["read_seq", "archived"],
-        [(chat_id, member_id, seq, 0) for chat_id, member_id, seq in rows],
+    await session.write(
+        Update(
+            "participant",
+            ["chat_id", "member_id"],
+            ["read_seq", "archived"],
+            [(chat_id, member_id, seq, 0) for chat_id, member_id, seq in rows],
+        )
     )
 
 
@@ -123,10 +125,12 @@ async def add_chat(session: Session, chat: Mapping[str, Any]) -> int:
 
 async def add_participants(session: Session, chat_id: int, member_ids: Sequence[int]) -> None:
     """Add active participants; `joined_at_positions` tells where their entries came to stand."""
-    await session.insert(
-        "participant",
-        ["chat_id", "member_id", "state", "since_position"],
-        [(chat_id, member_id, ACTIVE, 0) for member_id in member_ids],
+    await session.write(
+        Insert(
+            "participant",
+            ["chat_id", "member_id", "state", "since_position"],
+            [(chat_id, member_id, ACTIVE, 0) for member_id in member_ids],
+        )
     )
 
 
@@ -134,11 +138,13 @@ async def joined_at_positions(
     session: Session, chat_id: int, positions: Sequence[tuple[int, int]]
 ) -> None:
     """Note at which position of the record each member joined: (member_id, position)."""
-    await session.update(
-        "participant",
-        ["chat_id", "member_id"],
-        ["since_position"],
-        [(chat_id, member_id, position) for member_id, position in positions],
+    await session.write(
+        Update(
+            "participant",
+            ["chat_id", "member_id"],
+            ["since_position"],
+            [(chat_id, member_id, position) for member_id, position in positions],
+        )
     )
 
 

@@ -6,7 +6,7 @@ dialects differ a function asks `session.dialect` and says why.
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from onrecord.model.access import Actor, Origin
 
@@ -24,6 +24,26 @@ COLUMN_TYPES: Final = {
     "uuid": "text",
 }
 """Types of columns of rows inserted or updated many at a time; every other one is a bigint."""
+
+
+class Insert(NamedTuple):
+    """Rows to be added to a table."""
+
+    table: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+
+class Update(NamedTuple):
+    """New values of `columns` for the rows found by `key`; a row gives the key's values first."""
+
+    table: str
+    key: Sequence[str]
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+
+Change = Insert | Update
 
 
 class Session(Protocol):
@@ -52,14 +72,8 @@ class Session(Protocol):
         """
         ...
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Insert many rows in one statement (or one prepared statement run many times)."""
-        ...
-
-    async def update(
-        self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
-    ) -> None:
-        """Set `columns` of the rows found by `key`; each row gives the key's values first."""
+    async def write(self, *changes: Change) -> None:
+        """Make changes of many rows each, all in one round trip where there is one to save."""
         ...
 
     def among(self, placeholder: str) -> str:

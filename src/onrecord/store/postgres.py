@@ -7,6 +7,7 @@ nothing can change under it again.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import random
@@ -22,6 +23,8 @@ from onrecord.store import migrations
 from onrecord.store.db import (
     COLUMN_TYPES,
     Caller,
+    Change,
+    Insert,
     Item,
     NewerSchema,
     Row,
@@ -35,6 +38,8 @@ from onrecord.store.work import Many, Work, judged, perform, perform_many
 POOL_SIZE: Final = 8
 GROUP_MOST: Final = 256
 """Acts of the append path that share one transaction at the most."""
+GROUP_WRITERS: Final = 2
+"""Groups under way at once: one is prepared while the other one is written."""
 STALE_TRIES: Final = 8
 """How often a stale work is tried again, in its turn, before it locks the heads first."""
 ACQUIRE_SECONDS: Final = 10
@@ -72,17 +77,35 @@ def _type(column: str) -> str:
     return COLUMN_TYPES.get(column, "bigint")
 
 
-@cache
-def _insert_text(table: str, columns: tuple[str, ...]) -> str:
-    arrays = ", ".join(f"${n}::{_type(name)}[]" for n, name in enumerate(columns, 1))
-    names = ", ".join(columns)
-    return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})"
+_Shape = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""Table, key columns (none: an insert), the other columns."""
+
+
+def _shape(change: Change) -> _Shape:
+    if isinstance(change, Insert):
+        return change.table, (), tuple(change.columns)
+    return change.table, tuple(change.key), tuple(change.columns)
 
 
 @cache
-def _update_text(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
+def _changes_text(shapes: tuple[_Shape, ...]) -> str:
+    """Give one statement for all the changes; the parts of a WITH each change their own table."""
+    texts = []
+    first = 1
+    for shape in shapes:
+        texts.append(_change_text(shape, first))
+        first += len(shape[1]) + len(shape[2])
+    *others, last = texts
+    named = ", ".join(f"change_{number} AS ({text})" for number, text in enumerate(others))
+    return f"WITH {named} {last}" if named else last
+
+
+def _change_text(shape: _Shape, first: int) -> str:
+    table, key, columns = shape
     names = (*key, *columns)
-    arrays = ", ".join(f"${n}::{_type(name)}[]" for n, name in enumerate(names, 1))
+    arrays = ", ".join(f"${n}::{_type(name)}[]" for n, name in enumerate(names, first))
+    if not key:
+        return f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({arrays})"
     sets = ", ".join(f"{name} = new.{name}" for name in columns)
     where = " AND ".join(f"old.{name} = new.{name}" for name in key)
     return (
@@ -117,21 +140,13 @@ class PostgresSession:
         """Run one prepared statement for each row of values, one after the other."""
         return [found for row in rows for found in await self._connection.fetch(sql, *row)]
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Insert many rows with one statement, a column to an array."""
-        if rows:
-            await self._connection.execute(
-                _insert_text(table, tuple(columns)), *zip(*rows, strict=True)
-            )
-
-    async def update(
-        self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
-    ) -> None:
-        """Update many rows with one statement, a column to an array."""
-        if rows:
-            await self._connection.execute(
-                _update_text(table, tuple(key), tuple(columns)), *zip(*rows, strict=True)
-            )
+    async def write(self, *changes: Change) -> None:
+        """Make the changes with one statement, a column to an array."""
+        present = [change for change in changes if change.rows]
+        if present:
+            text = _changes_text(tuple(_shape(change) for change in present))
+            columns = [zip(*change.rows, strict=True) for change in present]
+            await self._connection.execute(text, *itertools.chain(*columns))
 
     def among(self, placeholder: str) -> str:
         """Compare with the array that `many` makes; the column tells its type."""
@@ -151,7 +166,7 @@ class PostgresStore:
         """Use the database at `url` (postgresql://…)."""
         self._url = url
         self._waiting: dict[Many, deque[tuple[Item, asyncio.Future[Any]]]] = {}
-        self._groups: dict[Many, asyncio.Task[None]] = {}
+        self._writers: dict[Many, set[asyncio.Task[None]]] = defaultdict(set)
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -180,7 +195,7 @@ class PostgresStore:
     async def close(self) -> None:
         """Finish the works that run, then disconnect."""
         self._closing = True
-        while tasks := [*self._groups.values(), *self._running]:
+        while tasks := [*itertools.chain(*self._writers.values()), *self._running]:
             await asyncio.gather(*tasks, return_exceptions=True)
         if self._lock is not None:
             await self._lock.close()
@@ -258,9 +273,11 @@ class PostgresStore:
         self._refuse_when_closing()
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(run, deque()).append((item, future))
-        if run not in self._groups:
+        writers = self._writers[run]
+        if len(writers) < GROUP_WRITERS:
             task = asyncio.create_task(self._write_groups(run))
-            self._groups[run] = task
+            writers.add(task)
+            task.add_done_callback(writers.discard)
         return await future
 
     async def read(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
@@ -354,12 +371,9 @@ class PostgresStore:
 
     async def _write_groups(self, run: Many) -> None:
         waiting = self._waiting[run]
-        try:
-            while waiting:
-                most = min(len(waiting), GROUP_MOST)
-                await self._write_group(run, [waiting.popleft() for _ in range(most)])
-        finally:
-            del self._groups[run]
+        while waiting:
+            most = min(len(waiting), GROUP_MOST)
+            await self._write_group(run, [waiting.popleft() for _ in range(most)])
 
     async def _write_group(
         self, run: Many, group: Sequence[tuple[Item, asyncio.Future[Any]]]

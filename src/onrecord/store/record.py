@@ -24,7 +24,7 @@ from onrecord.model.access import INSTALLATION_ID, VIA, Actor, Origin
 from onrecord.model.record import TRACES, VERSION, EntryType
 from onrecord.proof import merkle
 from onrecord.store import tree
-from onrecord.store.db import Row, Session, Stale
+from onrecord.store.db import Change, Insert, Row, Session, Stale, Update
 
 SALT_BYTES: Final = 32
 NEVER_STALE: Final = frozenset({access.Kind.OPERATOR, access.Kind.SERVICE})
@@ -98,10 +98,17 @@ class Heads:
             head = self.held[entity_id] = Head(entity_id, position, at, frontier, access_position)
         return head
 
-    def put(self, head: Head) -> None:
-        """Hold the new end; `flush` writes it."""
+    def put(self, head: Head) -> list[Change]:
+        """Hold the new end, and give what is to be written now.
+
+        On PostgreSQL that is the row, in the same round trip as the entries. On SQLite, where many
+        works share a transaction, `flush` writes it once for all of them.
+        """
         self.held[head.entity_id] = head
+        if self.session.dialect == "postgresql":
+            return [_head_change([head])]
         self.changed.add(head.entity_id)
+        return []
 
     async def is_fresh(self, actor: Actor) -> bool:
         """Whether nothing of access has changed since the actor was judged."""
@@ -128,18 +135,19 @@ class Heads:
         return position
 
     async def flush(self) -> None:
-        """Write every head that changed."""
-        rows = []
-        for entity_id in sorted(self.changed):
-            head = self.held[entity_id]
-            rows.append(
-                (entity_id, head.position, head.at, head.access_position, head.frontier.to_bytes())
-            )
+        """Write every head that changed and is not written yet."""
+        changed = [self.held[entity_id] for entity_id in sorted(self.changed)]
         self.changed.clear()
-        if rows:
-            await self.session.update(
-                "head", ["entity_id"], ["position", "at", "access_position", "hashes"], rows
-            )
+        if changed:
+            await self.session.write(_head_change(changed))
+
+
+def _head_change(heads: Sequence[Head]) -> Change:
+    rows = [
+        (head.entity_id, head.position, head.at, head.access_position, head.frontier.to_bytes())
+        for head in heads
+    ]
+    return Update("head", ["entity_id"], ["position", "at", "access_position", "hashes"], rows)
 
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
@@ -178,16 +186,14 @@ async def _settle_one(
     rows = _Rows.after(head, pending)
     for item in pending:
         rows.add(item)
-    await rows.write(session)
-    heads.put(
-        Head(
-            entity_id,
-            rows.position,
-            rows.at,
-            head.frontier.extend(rows.hashes),
-            rows.access_position,
-        )
+    end = Head(
+        entity_id,
+        rows.position,
+        rows.at,
+        head.frontier.extend(rows.hashes),
+        rows.access_position,
     )
+    await session.write(*rows.changes(), *heads.put(end))
     if rows.position // merkle.TILE != head.position // merkle.TILE:
         await tree.write_tiles(session, entity_id, head.position, rows.position)
 
@@ -245,16 +251,18 @@ class _Rows:
             tip.last_at = self.at
             self.messages.append(_message_row(item, tip))
 
-    async def write(self, session: Session) -> None:
-        """Write what was gathered."""
-        await session.insert("entry", ENTRY_COLUMNS, self.entries)
-        await session.insert("part", PART_COLUMNS, self.parts)
-        await session.insert("message", MESSAGE_COLUMNS, self.messages)
+    def changes(self) -> list[Change]:
+        """Give what was gathered, table by table."""
         tips = [
             (tip.id, tip.state, tip.last_seq, tip.last_at, tip.last_index, tip.last_position)
             for tip in self.tips.values()
         ]
-        await session.update("chat", ["id"], TIP_COLUMNS, tips)
+        return [
+            Insert("entry", ENTRY_COLUMNS, self.entries),
+            Insert("part", PART_COLUMNS, self.parts),
+            Insert("message", MESSAGE_COLUMNS, self.messages),
+            Update("chat", ["id"], TIP_COLUMNS, tips),
+        ]
 
 
 ENTRY_COLUMNS: Final = ("entity_id", "position", "chat_id", "subject_id", "leaf")

@@ -24,7 +24,16 @@ from typing import Any, Final, Literal, TypeVar, cast
 import apsw
 
 from onrecord.store import migrations
-from onrecord.store.db import Caller, Item, NewerSchema, Row, Session, Unavailable
+from onrecord.store.db import (
+    Caller,
+    Change,
+    Insert,
+    Item,
+    NewerSchema,
+    Row,
+    Session,
+    Unavailable,
+)
 from onrecord.store.record import Heads
 from onrecord.store.work import Many, Work, judged, perform, perform_many
 
@@ -59,6 +68,12 @@ _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 @cache
 def _sqlite_text(sql: str) -> str:
     return _PLACEHOLDER.sub(r"?\1", sql)
+
+
+def _text(change: Change) -> str:
+    if isinstance(change, Insert):
+        return _insert_text(change.table, tuple(change.columns))
+    return _update_text(change.table, tuple(change.key), tuple(change.columns))
 
 
 @cache
@@ -104,17 +119,11 @@ class SqliteSession:
         """Run one prepared statement for each row of values."""
         return cast("Sequence[Row]", self._cursor.executemany(_sqlite_text(sql), rows).fetchall())
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Insert many rows with one prepared statement."""
-        if rows:
-            self._cursor.executemany(_insert_text(table, tuple(columns)), rows)
-
-    async def update(
-        self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
-    ) -> None:
-        """Update many rows with one prepared statement."""
-        if rows:
-            self._cursor.executemany(_update_text(table, tuple(key), tuple(columns)), rows)
+    async def write(self, *changes: Change) -> None:
+        """Make the changes one after the other, each with one prepared statement."""
+        for change in changes:
+            if change.rows:
+                self._cursor.executemany(_text(change), change.rows)
 
     def among(self, placeholder: str) -> str:
         """Give a sub-select over the JSON array that `many` makes."""

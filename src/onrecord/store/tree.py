@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from onrecord.proof import merkle
-from onrecord.store.db import Session
+from onrecord.store.db import Insert, Session
 
 TILE_COLUMNS: Final = ("entity_id", "level", "idx", "hashes")
 
@@ -25,7 +25,7 @@ async def write_tiles(session: Session, entity_id: int, before: int, after: int)
             first + merkle.TILE,
         )
         tile = b"".join(merkle.leaf_hash(bytes(row[0])) for row in rows)
-        await session.insert("tile", TILE_COLUMNS, [(entity_id, 0, index, tile)])
+        await session.write(Insert("tile", TILE_COLUMNS, [(entity_id, 0, index, tile)]))
         await _grow(session, entity_id, 1, index, tile)
 
 
@@ -34,7 +34,7 @@ async def _grow(session: Session, entity_id: int, level: int, number: int, below
     root = merkle.tile_root(below)
     index, place = divmod(number, merkle.TILE)
     if place == 0:
-        await session.insert("tile", TILE_COLUMNS, [(entity_id, level, index, root)])
+        await session.write(Insert("tile", TILE_COLUMNS, [(entity_id, level, index, root)]))
         return
     row = await session.one(
         "SELECT hashes FROM tile WHERE entity_id = $1 AND level = $2 AND idx = $3",
