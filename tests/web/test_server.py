@@ -406,3 +406,36 @@ def test_a_caller_who_goes_away_breaks_nothing(world: World) -> None:
 
     world.run(main())
     accepted(world.get(WHOAMI, key=cast.system))
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onrecord.web.server.BODY_SECONDS", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    cast = world.cast
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/chat-service/api/chats/messages/send-text",
+        "query_string": b"",
+        "headers": [
+            *(
+                (name.lower().encode(), value.encode())
+                for name, value in cast.master.headers.items()
+            ),
+            (b"on-behalf-of", cast.tomas.uuid.encode()),
+        ],
+        "client": ("127.0.0.1", 40_000),
+    }
+    world.run(_call(world.server, scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert json.loads(sent[1]["body"])["error_code"] == "RB001"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from onrecord.model.access import INSTALLATION_ID
-from onrecord.store.db import Row, Session, Update
+from onrecord.store.db import Row, Session, Update, add_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +59,25 @@ async def entities(session: Session) -> list[Entity]:
 
 async def add_entity(session: Session, uuid: str, name: str, origin: str, at: int) -> int:
     """Add an organisation and its head row; give the internal id."""
-    row = await session.one(
-        "INSERT INTO entity (uuid, name, state, settings, origin, created_at)"
-        " VALUES ($1, $2, 'active', '{}', $3, $4) RETURNING id",
-        uuid,
-        name,
-        origin,
-        at,
+    number = await add_row(
+        session,
+        "entity",
+        {
+            "uuid": uuid,
+            "name": name,
+            "state": "active",
+            "settings": "{}",
+            "origin": origin,
+            "created_at": at,
+        },
     )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
     await session.run(
         "INSERT INTO head (entity_id, position, at, access_position, hashes)"
         " VALUES ($1, 0, 0, 0, $2)",
-        row[0],
+        number,
         b"",
     )
-    return int(row[0])
+    return number
 
 
 async def set_origin(session: Session, entity_id: int, origin: str) -> None:
@@ -119,19 +122,19 @@ async def add_account(
     at: int,
 ) -> int:
     """Add an account; `password` is already hashed. Give the internal id."""
-    row = await session.one(
-        "INSERT INTO account (uuid, username, username_key, password, email, phone_number,"
-        " created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-        uuid,
-        username,
-        username.casefold(),
-        password,
-        email,
-        phone_number,
-        at,
+    return await add_row(
+        session,
+        "account",
+        {
+            "uuid": uuid,
+            "username": username,
+            "username_key": username.casefold(),
+            "password": password,
+            "email": email,
+            "phone_number": phone_number,
+            "created_at": at,
+        },
     )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
-    return int(row[0])
 
 
 # -- keys ----------------------------------------------------------------------------------------
@@ -222,14 +225,7 @@ async def keys_of(session: Session, entity_id: int) -> list[Key]:
 
 async def add_key(session: Session, key: Mapping[str, Any]) -> int:
     """Add a key from its columns; give the internal id."""
-    columns = ", ".join(key)
-    marks = ", ".join(f"${number}" for number in range(1, len(key) + 1))
-    row = await session.one(
-        f"INSERT INTO api_key ({columns}) VALUES ({marks}) RETURNING id",
-        *key.values(),
-    )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
-    return int(row[0])
+    return await add_row(session, "api_key", key)
 
 
 async def deactivate_key(session: Session, key_id: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from onrecord.model import text
-from onrecord.store.db import Insert, Row, Session, Update
+from onrecord.store.db import Insert, Row, Session, Update, add_row
 from onrecord.store.record import ChatTip
 
 FORMER: Final = "former"
@@ -113,14 +113,7 @@ async def note_sent_by_hand(session: Session, rows: Sequence[tuple[int, int, int
 
 async def add_chat(session: Session, chat: Mapping[str, Any]) -> int:
     """Add a chat from its columns; give the internal id."""
-    columns = ", ".join(chat)
-    marks = ", ".join(f"${number}" for number in range(1, len(chat) + 1))
-    row = await session.one(
-        f"INSERT INTO chat ({columns}) VALUES ({marks}) RETURNING id",
-        *chat.values(),
-    )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
-    return int(row[0])
+    return await add_row(session, "chat", chat)
 
 
 async def add_participants(session: Session, chat_id: int, member_ids: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ SQL is written once, with `$1`, `$2` … as placeholders; SQLite's session rewri
 dialects differ a function asks `session.dialect` and says why.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -122,3 +122,14 @@ class Item(Protocol):
 
 Outcome = object | BaseException
 """What became of an item: its result, or the refusal it met."""
+
+
+async def add_row(session: Session, table: str, row: Mapping[str, Any]) -> int:
+    """Add one row from its columns, and give the internal id that the database chose."""
+    columns = ", ".join(row)
+    marks = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    added = await session.one(
+        f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id", *row.values()
+    )
+    assert added is not None  # noqa: S101 - RETURNING gives a row
+    return int(added[0])

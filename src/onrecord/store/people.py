@@ -9,7 +9,7 @@ import msgspec
 from onrecord.model import times
 from onrecord.model.access import PROFILES, STAFF, SYSTEM_ADMIN
 from onrecord.model.people import Group, Invitation, Member, Membership
-from onrecord.store.db import Row, Session
+from onrecord.store.db import Row, Session, add_row
 
 STAFF_PROFILES: Final = tuple(p.enum_profile_id for p in PROFILES.values() if p.is_staff)
 _STAFF_MOST: Final = STAFF
@@ -97,14 +97,7 @@ async def first_system_admin(session: Session, entity_id: int) -> Member | None:
 
 async def add_member(session: Session, member: Mapping[str, Any]) -> int:
     """Add a member from its columns; give the internal id."""
-    columns = ", ".join(member)
-    marks = ", ".join(f"${number}" for number in range(1, len(member) + 1))
-    row = await session.one(
-        f"INSERT INTO member ({columns}) VALUES ({marks}) RETURNING id",
-        *member.values(),
-    )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
-    return int(row[0])
+    return await add_row(session, "member", member)
 
 
 async def activate_member(session: Session, member_id: int, account_id: int, at: int) -> None:
@@ -174,14 +167,7 @@ def _group(row: Row) -> Group:
 
 async def add_group(session: Session, group: Mapping[str, Any]) -> int:
     """Add a group from its columns; give the internal id."""
-    columns = ", ".join(group)
-    marks = ", ".join(f"${number}" for number in range(1, len(group) + 1))
-    row = await session.one(
-        f"INSERT INTO client_group ({columns}) VALUES ({marks}) RETURNING id",
-        *group.values(),
-    )
-    assert row is not None  # noqa: S101 - RETURNING gives a row
-    return int(row[0])
+    return await add_row(session, "client_group", group)
 
 
 async def groups_of(session: Session, entity_id: int, uuids: Sequence[str]) -> list[Group]:

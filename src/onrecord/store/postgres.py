@@ -33,7 +33,7 @@ from onrecord.store.db import (
     Unavailable,
 )
 from onrecord.store.record import Heads
-from onrecord.store.work import Many, Work, judged, perform, perform_many
+from onrecord.store.work import Many, Work, look, perform, perform_many
 
 POOL_SIZE: Final = 8
 GROUP_MOST: Final = 256
@@ -282,13 +282,7 @@ class PostgresStore:
 
     async def read(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
         """Run a work that changes nothing; every statement sees what was committed before it."""
-
-        async def judged_run(session: Session) -> T:
-            heads = Heads(session)
-            work = Work(session, await judged(session, heads, caller), caller.origin, heads)
-            return await run(work)
-
-        return await self.ask(judged_run)
+        return await self.ask(lambda session: look(session, caller, run))
 
     async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
         """Ask the tables, each statement on its own."""

@@ -35,7 +35,7 @@ from onrecord.store.db import (
     Unavailable,
 )
 from onrecord.store.record import Heads
-from onrecord.store.work import Many, Work, judged, perform, perform_many
+from onrecord.store.work import Many, Work, look, perform, perform_many
 
 T = TypeVar("T")
 _Answer = tuple[asyncio.Future[Any], object]
@@ -235,13 +235,7 @@ class SqliteStore:
 
     async def read(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
         """Run a work that changes nothing on a snapshot of its own."""
-
-        async def judged_run(session: Session) -> T:
-            heads = Heads(session)
-            work = Work(session, await judged(session, heads, caller), caller.origin, heads)
-            return await run(work)
-
-        return await self.ask(judged_run)
+        return await self.ask(lambda session: look(session, caller, run))
 
     async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
         """Ask the tables on one snapshot."""

@@ -16,15 +16,7 @@ async def write_tiles(session: Session, entity_id: int, before: int, after: int)
     taken from the entries. Higher tiles grow by one hash whenever a tile below becomes full.
     """
     for index in range(before // merkle.TILE, after // merkle.TILE):
-        first = index * merkle.TILE
-        rows = await session.all(
-            "SELECT leaf FROM entry WHERE entity_id = $1 AND position > $2 AND position <= $3"
-            " ORDER BY position",
-            entity_id,
-            first,
-            first + merkle.TILE,
-        )
-        tile = b"".join(merkle.leaf_hash(bytes(row[0])) for row in rows)
+        tile = await _leaf_hashes(session, entity_id, index)
         await session.write(Insert("tile", TILE_COLUMNS, [(entity_id, 0, index, tile)]))
         await _grow(session, entity_id, 1, index, tile)
 
@@ -36,13 +28,7 @@ async def _grow(session: Session, entity_id: int, level: int, number: int, below
     if place == 0:
         await session.write(Insert("tile", TILE_COLUMNS, [(entity_id, level, index, root)]))
         return
-    row = await session.one(
-        "SELECT hashes FROM tile WHERE entity_id = $1 AND level = $2 AND idx = $3",
-        entity_id,
-        level,
-        index,
-    )
-    tile = bytes(row[0] if row else b"") + root
+    tile = (await _stored(session, entity_id, level, index) or b"") + root
     await session.run(
         "UPDATE tile SET hashes = $4 WHERE entity_id = $1 AND level = $2 AND idx = $3",
         entity_id,
@@ -70,14 +56,22 @@ async def node_hashes(
 
 
 async def _tile(session: Session, entity_id: int, level: int, index: int) -> bytes:
+    stored = await _stored(session, entity_id, level, index)
+    return await _leaf_hashes(session, entity_id, index) if stored is None else stored
+
+
+async def _stored(session: Session, entity_id: int, level: int, index: int) -> bytes | None:
     row = await session.one(
         "SELECT hashes FROM tile WHERE entity_id = $1 AND level = $2 AND idx = $3",
         entity_id,
         level,
         index,
     )
-    if row is not None:
-        return bytes(row[0])
+    return None if row is None else bytes(row[0])
+
+
+async def _leaf_hashes(session: Session, entity_id: int, index: int) -> bytes:
+    """Give the hashes of a tile of level 0 from the entries, as many as there are."""
     first = index * merkle.TILE
     rows = await session.all(
         "SELECT leaf FROM entry WHERE entity_id = $1 AND position > $2 AND position <= $3"

@@ -105,6 +105,13 @@ async def perform(
     return result
 
 
+async def look(db: Session, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
+    """Judge the caller, and run a work that changes nothing."""
+    heads = Heads(db)
+    work = Work(db, await judged(db, heads, caller), caller.origin, heads)
+    return await run(work)
+
+
 Many = Callable[[Work, Sequence[Any]], Awaitable[Sequence[Outcome]]]
 """A function that does many acts in one work and says what became of each."""
 

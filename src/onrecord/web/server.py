@@ -38,6 +38,9 @@ Send = Callable[[Any], Awaitable[None]]
 
 ACTORS_MOST: Final = 10_000
 """Verdicts remembered at the most; each is compared with the head row before it counts."""
+BODY_SECONDS: Final = 60
+"""How long a client may take for a JSON body."""
+
 STALLED_SECONDS: Final = 60
 """How long the client of a stream may take nothing."""
 
@@ -311,7 +314,11 @@ async def _decoded(call: Call, receive: Receive) -> Any:
     kind = call.headers.get(b"content-type")
     if kind is not None and not _JSON.fullmatch(kind):
         raise Refusal("RB026", "The content type must be application/json")
-    call.body = await _read_body(receive, call.headers, call.endpoint.body_limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            call.body = await _read_body(receive, call.headers, call.endpoint.body_limit)
+    except TimeoutError:
+        raise Refusal("RB001", "The body did not arrive in time") from None
     call.idempotency = idempotency.asked_for(call)
     taken, ignored = decode_body(call.endpoint, call.body)
     if ignored:

@@ -17,6 +17,7 @@ from onrecord import app as composition
 from onrecord.app import App
 from onrecord.model import times
 from onrecord.settings import Settings
+from onrecord.web.connection import Connection
 from onrecord.web.rows import ROWS
 from onrecord.web.server import Server
 
@@ -120,7 +121,7 @@ async def _serve(settings: Settings, furnish: Callable[[App, str], Awaitable[Non
             Server(running, ROWS),
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             access_log=False,
