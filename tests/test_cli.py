@@ -202,8 +202,9 @@ def test_super_keys_belong_to_no_organisation(line: Line) -> None:
     line.misused("key", "create", "--kind", "golden", "--org", org, *name)
     line.misused("key", "create", "--kind", "system", "--org", org, *name, "--expires", "tomorrow")
     assert "RB002" in line.refused("key", "create", "--kind", "super", *name)
-    assert "RB785" in line.refused("key", "create", "--kind", "user", "--org", org, "--name", "x",
-                                   "--permission", "can_export")  # fmt: skip
+    assert "RF888" in line.refused("key", "create", "--kind", "user", "--org", org, *name)
+    line.facts("org", "set", "--org", org, "allow_user_api_keys", "true")
+    assert "RB785" in line.refused("key", "create", "--kind", "user", "--org", org, *name)
 
 
 def test_a_checkpoint_is_printed_with_its_keys(line: Line) -> None:

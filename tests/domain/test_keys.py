@@ -9,6 +9,7 @@ from onrecord.domain import keys, organisations
 from onrecord.model import times
 from onrecord.model.access import PERMISSIONS, Kind, operator
 from onrecord.model.errors import Refusal
+from onrecord.store.work import Work
 from tests.cast import LOOPBACK, ApiKey, Cast, butler_of, make_key, set_member_state
 from tests.conftest import MakeWorld
 from tests.world import CHAT, ENTITY, World, accepted, refused
@@ -713,3 +714,25 @@ def test_keys_of_two_organisations_see_their_own_alone(world: World) -> None:
         accepted(world.get(MEMBER, key=key, params={"entity_user_xref_uuid": mine.uuid}))
         stranger = {"entity_user_xref_uuid": theirs.uuid}
         refused(world.get(MEMBER, key=key, params=stranger), "RN006", 404)
+
+
+def test_no_user_key_is_made_while_the_organisation_does_not_allow_them(world: World) -> None:
+    cast = world.cast
+
+    async def make(work: Work) -> keys.NewKey:
+        return await keys.create(
+            work,
+            kind=Kind.USER,
+            name="Mine",
+            permissions=["can_read_chat"],
+            member_uuid=cast.tomas.uuid,
+        )
+
+    world.work(cast.firm, make)
+    world.work(
+        cast.firm,
+        lambda work: organisations.set_setting(work, "allow_user_api_keys", value=False),
+    )
+    with pytest.raises(Refusal) as caught:
+        world.work(cast.firm, make)
+    assert caught.value.code == "RF888"

@@ -278,6 +278,7 @@ async def create(
     RB002: no CIDR block on a super key, no member for a user key. RB003: an unknown permission or
     one this kind cannot have, a malformed block or limit. RN006, RB019: the owner is nobody or no
     active staff member. RB019 too: a super key in an organisation, or another in the installation.
+    RF888: a user key where the organisation does not allow them.
     """
     if (kind is Kind.SUPER) != (work.actor.entity_id == INSTALLATION_ID):
         raise Refusal("RB019", "Super keys, and no others, belong to the installation")
@@ -360,6 +361,9 @@ async def _owner(work: Work, kind: Kind, member_uuid: str | None) -> Member | No
         if member_uuid is not None:
             raise malformed("entity_user_xref_uuid", "is for user keys only")
         return None
+    entity = await access.entity_by_id(work.db, work.actor.entity_id)
+    if entity is None or not entity.settings.get("allow_user_api_keys", False):
+        raise Refusal("RF888", "The organisation does not allow user keys")
     if member_uuid is None:
         raise Refusal("RB785", "A user key needs its owner")
     owner = await people.member_of(
