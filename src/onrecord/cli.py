@@ -14,6 +14,7 @@ import click
 
 from onrecord import __version__
 from onrecord import settings as configuration
+from onrecord.model.access import PERMISSIONS
 from onrecord.model.errors import Refusal
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _in(context: Context, entity_uuid: str | None, run: Callable[[Any], Any]) ->
     return _run(context, lambda running: composition.acting(running, entity_uuid, run))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="onrecord")
 def cli() -> None:
     """OnRecord: a messenger in which every conversation is on record and provable."""
@@ -277,8 +278,21 @@ def key() -> None:
     "--kind", required=True, type=click.Choice(["system", "super", "master_user", "user"])
 )
 @click.option("--name", required=True)
-@click.option("--permission", "permissions", multiple=True, required=True)
-@click.option("--cidr", "cidr_blocks", multiple=True)
+@click.option(
+    "--permission",
+    "permissions",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help=f"Repeat for each of {', '.join(PERMISSIONS)}.",
+)
+@click.option(
+    "--cidr",
+    "cidr_blocks",
+    multiple=True,
+    metavar="BLOCK",
+    help="Where it may be used from, such as 10.0.0.0/8; repeat for more.",
+)
 @click.option("--member", "member_uuid", metavar="UUID", help="The owner of a user key.")
 @click.option("--expires", metavar="TIME", help="RFC 3339, such as 2027-01-01T00:00:00Z.")
 @click.option("--rate-limit", metavar="N/SECONDS")
