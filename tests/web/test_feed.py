@@ -534,3 +534,42 @@ def test_the_feed_of_a_frozen_organisation_can_be_read(world: World) -> None:
     world.work(cast.firm, lambda work: organisations.set_state(work, "frozen"))
     assert types(feed(world, limit=1000))[-1] == "entity.state_changed"
     refused(world.get(MINE, key=cast.user), "RN902", 404)
+
+
+def test_a_rare_type_is_found_however_far_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = world.cast
+    monkeypatch.setattr("onrecord.domain.record.FEED_MOST", 2)
+    monkeypatch.setattr("onrecord.domain.record.SCAN_MOST", 4)
+    head = world.head(cast.firm)
+    chat_uuid = start(world, cast.priya)
+    for _ in range(10):
+        send(world, cast.tomas, chat_uuid)
+    started = start(world, cast.priya)
+    for page in (
+        feed(world, after=head + 1, types="chat.created"),
+        mine(world, cast.tomas, after=head + 1, types="chat.created"),
+    ):
+        assert [entry["chat_uuid"] for entry in page["events"]] == [started]
+
+
+def test_a_search_that_takes_too_long_says_how_far_it_came(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = world.cast
+    monkeypatch.setattr("onrecord.domain.record.FEED_MOST", 2)
+    monkeypatch.setattr("onrecord.domain.record.SCAN_MOST", 4)
+    monkeypatch.setattr("onrecord.web.feed.SCAN_SECONDS", 0)
+    head = world.head(cast.firm)
+    chat_uuid = start(world, cast.priya)
+    for _ in range(6):
+        send(world, cast.tomas, chat_uuid)
+    page = feed(world, after=head + 1, types="chat.created")
+    assert page["events"] == []
+    assert head + 1 < page["next_after"] < page["head"]
+    while page["next_after"] < page["head"]:
+        before = page["next_after"]
+        page = feed(world, after=before, types="chat.created")
+        assert page["next_after"] > before
+    assert page["events"] == []

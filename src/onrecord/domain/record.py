@@ -17,6 +17,8 @@ from onrecord.store.work import Work
 
 FEED_DEFAULT: Final = 100
 FEED_MOST: Final = 1000
+SCAN_MOST: Final = 5000
+"""Entries looked at for one page of the feed, when only some types are wanted."""
 ARCHIVE_KIND: Final = "archive"
 
 T = TypeVar("T")
@@ -43,8 +45,8 @@ async def feed(work: Work, after: int, limit: int, types: frozenset[str] | None)
     """Give the organisation's entries after a position, `limit` (1 to 1,000) of them."""
     head, _, _ = await record.head_of(work.db, work.actor.entity_id)
 
-    async def read(start: int) -> Sequence[tuple[int, bytes]]:
-        found = await record.entries_after(work.db, work.actor.entity_id, start, limit)
+    async def read(start: int, most: int) -> Sequence[tuple[int, bytes]]:
+        found = await record.entries_after(work.db, work.actor.entity_id, start, most)
         return [(row[0], bytes(row[1])) for row in found]
 
     return await _page(read, after, limit, types, head)
@@ -61,32 +63,38 @@ async def feed_of_member(work: Work, after: int, limit: int, types: frozenset[st
     # The head is read first: what is committed meanwhile is found by the next call.
     head, _, _ = await record.head_of(work.db, work.actor.entity_id)
 
-    async def read(start: int) -> Sequence[tuple[int, bytes]]:
-        return await chats.feed_of(work.db, member.id, start, head, limit)
+    async def read(start: int, most: int) -> Sequence[tuple[int, bytes]]:
+        return await chats.feed_of(work.db, member.id, start, head, most)
 
     return await _page(read, after, limit, types, head)
 
 
 async def _page(
-    read: Callable[[int], Awaitable[Sequence[tuple[int, bytes]]]],
+    read: Callable[[int, int], Awaitable[Sequence[tuple[int, bytes]]]],
     after: int,
     limit: int,
     types: frozenset[str] | None,
     head: int,
 ) -> Feed:
-    """Read until the page is full or the record ends; entries of other types are passed over."""
+    """Read until the page is full or the record ends; entries of other types are passed over.
+
+    At most `SCAN_MOST` entries are looked at: a rare type must not keep the server from others.
+    Then the page says how far it came, and its reader goes on from there.
+    """
     leaves: list[bytes] = []
     at = after
-    while True:
-        found = await read(at)
+    most = limit if types is None else FEED_MOST
+    for _ in range(0, SCAN_MOST, most):
+        found = await read(at, most)
         for position, leaf in found:
             at, head = position, max(head, position)
             if types is None or msgspec.json.decode(leaf, type=_Typed).type in types:
                 leaves.append(leaf)
                 if len(leaves) == limit:
                     return Feed(leaves, at, head)
-        if len(found) < limit:
+        if len(found) < most:
             return Feed(leaves, max(at, head), head)
+    return Feed(leaves, at, head)
 
 
 # -- checkpoints and proofs ----------------------------------------------------------------------

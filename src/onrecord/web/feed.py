@@ -1,5 +1,6 @@
 """What both services offer alike: the feed of the record, and `whoami`."""
 
+import asyncio
 import time
 from typing import Annotated, Any, Final
 
@@ -17,6 +18,8 @@ from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import Answer, Takes
 
 WAIT_MOST: Final = 30
+SCAN_SECONDS: Final = 2
+"""How much longer than `wait` a rare type is looked for; then `next_after` says how far it came."""
 LOOK_AGAIN: Final = 0.5
 """Seconds after which a long poll looks by itself, should another process have written."""
 
@@ -57,10 +60,13 @@ async def events(call: Call, taken: GetEvents) -> Answer:
             return page, await _expanded(work, page) if taken.expand else []
 
         page, objects = await call.app.store.read(call.caller, read)
+        after = max(after, page.next_after)
         left = deadline - time.monotonic()
+        if not page.leaves and after < page.head and left > -SCAN_SECONDS:
+            await asyncio.sleep(0)  # there is more to look at, but others come first
+            continue
         if page.leaves or left <= 0 or call.app.stopping:
             return Answer(_encoded(page, objects if taken.expand else None))
-        after = max(after, page.next_after)
         entity_id = call.caller.actor.entity_id if call.caller.actor else 0
         await call.app.bell.wait(entity_id, min(left, LOOK_AGAIN))
 
