@@ -15,7 +15,7 @@ CHATS = f"{CHAT}/chats"
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chats, "PAGE_MOST", 2)
+    monkeypatch.setattr(chats, "PAGE_STREAMED", 2)
 
 
 def furnish(world: World, count: int) -> list[str]:

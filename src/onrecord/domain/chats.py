@@ -18,8 +18,8 @@ from onrecord.store.db import Row
 from onrecord.store.record import ChatTip
 from onrecord.store.work import Work
 
-PAGE_MOST: Final = 1000
-"""Chats of a page at the most."""
+PAGE_STREAMED: Final = 100
+"""Chats read in one go where all are asked for: others get their turn between pages."""
 
 
 async def create(

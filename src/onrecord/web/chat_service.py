@@ -189,7 +189,7 @@ async def _page(work: Work, taken: GetChats, cursor: str | None) -> tuple[list[C
         search=taken.search,
         updated_since=since,
         cursor=cursor,
-        limit=taken.limit or chats.PAGE_MOST,
+        limit=taken.limit or chats.PAGE_STREAMED,
     )
 
 
