@@ -21,7 +21,7 @@ from onrecord.model.access import (
     service,
 )
 from onrecord.model.errors import Refusal
-from onrecord.model.ports import Held
+from onrecord.model.ports import Bell, Held, Signer
 from onrecord.outside import signer as signers
 from onrecord.outside.bell import LocalBell
 from onrecord.outside.datadir import DataDirectory
@@ -49,10 +49,10 @@ class App:
 
     settings: Settings
     store: Store
-    signer: signers.FileSigner
+    signer: Signer
     directory: DataDirectory
     purpose: str
-    bell: LocalBell = field(default_factory=LocalBell)
+    bell: Bell = field(default_factory=LocalBell)
     denied: dict[tuple[int, str, str], int] = field(default_factory=dict)
     """Refused uses of known keys: (entity_id, api_key_uuid, code) → count."""
     used: dict[int, int] = field(default_factory=dict)

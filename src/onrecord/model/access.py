@@ -3,11 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
-
-type_address = IPv4Address | IPv6Address
-type_network = IPv4Network | IPv6Network
 
 
 class Kind(StrEnum):

@@ -25,6 +25,10 @@ class Bell(Protocol):
         """Wake everybody who waits for the organisation."""
         ...
 
+    def ring_all(self) -> None:
+        """Wake everybody, as when the server stops."""
+        ...
+
     async def wait(self, entity_id: int, seconds: float) -> bool:
         """Wait for the next ring, at most so long; whether it rang."""
         ...

@@ -11,7 +11,6 @@ from onrecord.model.access import PROFILES, STAFF, SYSTEM_ADMIN
 from onrecord.model.people import Group, Invitation, Member, Membership
 from onrecord.store.db import Row, Session, add_row
 
-STAFF_PROFILES: Final = tuple(p.enum_profile_id for p in PROFILES.values() if p.is_staff)
 _STAFF_MOST: Final = STAFF
 """Profiles 1 to 3 are the staff side; statements say `profile <= 3`."""
 

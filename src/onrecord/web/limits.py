@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import ip_network
 from typing import Final
 
 from onrecord.model.errors import Refusal
@@ -99,6 +99,3 @@ def _neighbourhood(address: str | None) -> str:
     if address is None or ":" not in address:
         return address or ""
     return str(ip_network(f"{address}/64", strict=False).network_address)
-
-
-Address = IPv4Address | IPv6Address
