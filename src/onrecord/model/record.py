@@ -12,7 +12,14 @@ from typing import Any, Final
 VERSION: Final = 1
 
 IDS: Final = frozenset(
-    {"entity_user_xref_uuid", "group_uuid", "api_key_uuid", "account_uuid", "organisation_uuid"}
+    {
+        "entity_user_xref_uuid",
+        "group_uuid",
+        "other_group_uuid",
+        "api_key_uuid",
+        "account_uuid",
+        "organisation_uuid",
+    }
 )
 """Ids an entry may concern besides `chat_uuid` and `seq`."""
 
@@ -32,6 +39,7 @@ PARTS: Final[Mapping[str, str]] = {
     "address": "trace",
     "request_id": "trace",
     "name": "organisation",
+    "details": "organisation",
     "setting": "organisation",
 }
 """Every part's name and its retention class. `address` and `request_id` may be on any entry."""
@@ -122,13 +130,45 @@ TYPES: Final[Mapping[str, EntryType]] = {
             "A group was made.",
             ids="group_uuid",
             data="is_default",
-            parts="name",
+            parts="name details",
+            access=True,
+        ),
+        _type(
+            "group.updated",
+            "A group got another name, identifier, description or state; parts hold what is new.",
+            ids="group_uuid",
+            data="state",
+            parts="name details",
+            access=True,
+        ),
+        _type(
+            "group.destroyed",
+            "An empty group was closed; it is kept and can be listed.",
+            ids="group_uuid",
             access=True,
         ),
         _type(
             "group.member_added",
             "A member was put into a group.",
             ids="group_uuid entity_user_xref_uuid",
+            access=True,
+        ),
+        _type(
+            "group.member_removed",
+            "A member was taken out of a group.",
+            ids="group_uuid entity_user_xref_uuid",
+            access=True,
+        ),
+        _type(
+            "barrier.created",
+            "From now on no contact and no shared chat across two groups of staff.",
+            ids="group_uuid other_group_uuid",
+            access=True,
+        ),
+        _type(
+            "barrier.destroyed",
+            "The barrier between two groups of staff was lifted.",
+            ids="group_uuid other_group_uuid",
             access=True,
         ),
         _type(
@@ -166,8 +206,33 @@ TYPES: Final[Mapping[str, EntryType]] = {
             in_chat=True,
         ),
         _type(
+            "chat.renamed",
+            "The chat got another title.",
+            parts="title",
+            in_chat=True,
+        ),
+        _type(
+            "chat.discarded",
+            "A draft was thrown away by its creator; nobody sees it any more.",
+            in_chat=True,
+        ),
+        _type(
             "participant.joined",
-            "A member became a participant of the chat.",
+            "A member became a participant of the chat, or came back.",
+            ids="entity_user_xref_uuid",
+            in_chat=True,
+            access=True,
+        ),
+        _type(
+            "participant.left",
+            "A participant left the chat.",
+            ids="entity_user_xref_uuid",
+            in_chat=True,
+            access=True,
+        ),
+        _type(
+            "participant.removed",
+            "A participant was taken out of the chat by another one.",
             ids="entity_user_xref_uuid",
             in_chat=True,
             access=True,

@@ -39,8 +39,6 @@ async def writing_facts(
     facts: dict[tuple[str, int], WritingFacts] = {}
     if not wanted:
         return facts
-    if not wanted:
-        return facts
     tips: dict[int, ChatTip] = {}
     for row in await _writing_rows(session, wanted):
         member_id, butler_member_id, created_by_id, participant, number, *rest = row
@@ -138,6 +136,39 @@ async def joined_at_positions(
             ["since_position"],
             [(chat_id, member_id, position) for member_id, position in positions],
         )
+    )
+
+
+async def mark_barred(session: Session, entity_id: int, chat_id: int | None = None) -> None:
+    """Note through which chats a barrier runs: of the organisation, or this one alone.
+
+    It does where active participants of the staff side stand on both sides of one. Kept on the
+    chat, so that writing into it costs no look at groups; made anew by every work that changes
+    barriers, the members of a group that has one, or the participants of a barred chat.
+    """
+    across = (
+        "EXISTS (SELECT 1 FROM participant a"
+        " JOIN member ma ON ma.id = a.member_id AND ma.profile <= 3"
+        " JOIN group_member ga ON ga.member_id = a.member_id"
+        " JOIN barrier w ON w.group_id = ga.group_id"
+        " JOIN group_member gb ON gb.group_id = w.other_group_id"
+        " JOIN member mb ON mb.id = gb.member_id AND mb.profile <= 3"
+        " JOIN participant b ON b.member_id = mb.id AND b.chat_id = a.chat_id"
+        " AND b.state = 'active'"
+        " WHERE a.chat_id = chat.id AND a.state = 'active')"
+    )
+    near = (
+        "id IN (SELECT id FROM chat WHERE entity_id = $1 AND barred = 1 UNION"
+        " SELECT p.chat_id FROM barrier w"
+        " JOIN group_member g ON g.group_id IN (w.group_id, w.other_group_id)"
+        " JOIN participant p ON p.member_id = g.member_id WHERE w.entity_id = $1)"
+    )
+    values = [entity_id] if chat_id is None else [entity_id, chat_id]
+    await session.run(
+        f"UPDATE chat SET barred = CASE WHEN {across} THEN 1 ELSE 0 END"
+        f" WHERE entity_id = $1 AND {near if chat_id is None else 'id = $2'}"
+        f" AND barred <> CASE WHEN {across} THEN 1 ELSE 0 END",
+        *values,
     )
 
 

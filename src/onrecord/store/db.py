@@ -22,6 +22,10 @@ COLUMN_TYPES: Final = {
     "via": "text",
     "state": "text",
     "uuid": "text",
+    "title": "text",
+    "title_key": "text",
+    "scope": "text",
+    "key": "text",
 }
 """Types of columns of rows inserted or updated many at a time; every other one is a bigint."""
 
