@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from onrecord import app as composition
 from onrecord.app import App
-from onrecord.domain import keys, members, organisations
+from onrecord.domain import groups, keys, members, organisations
 from onrecord.model.access import CLIENT, PARTNER, PERMISSIONS, STAFF, Kind
 from onrecord.store.work import Work
 
@@ -211,10 +211,10 @@ async def furnish(app: App) -> Cast:
     olga = await join(app, firm, STAFF, "Olga", "Berg", identifier="ADV-3")
 
     async def make_team(work: Work) -> str:
-        group = await members.add_group(work, "Private clients")
+        group = await groups.add_group(work, "Private clients")
         for adviser in (tomas, ingrid):
             member = await members.pick(work, adviser.uuid, None)
-            await members.put_into_group(work, group, member)
+            await groups.put_into_group(work, group, member)
         return group.uuid
 
     team = await composition.acting(app, firm, make_team)
@@ -285,33 +285,6 @@ def set_member_state(world: "World", person: Person, state: str) -> None:
     """Suspend, deactivate or bring back a member."""
     world.change(
         person.entity_uuid, "UPDATE member SET state = $2 WHERE uuid = $1", person.uuid, state
-    )
-
-
-def make_former(world: "World", chat_uuid: str, person: Person) -> None:
-    """Let a participant leave a chat now: what is newer is not seen any more."""
-    world.change(
-        person.entity_uuid,
-        "UPDATE participant SET state = 'former',"
-        " until_seq = (SELECT last_seq FROM chat WHERE uuid = $1),"
-        " until_position = (SELECT last_position FROM chat WHERE uuid = $1)"
-        " WHERE chat_id = (SELECT id FROM chat WHERE uuid = $1)"
-        " AND member_id = (SELECT id FROM member WHERE uuid = $2)",
-        chat_uuid,
-        person.uuid,
-    )
-
-
-def set_archived(world: "World", chat_uuid: str, person: Person, *, archived: bool) -> None:
-    """Put a chat into a member's archive, or take it out."""
-    world.change(
-        person.entity_uuid,
-        "UPDATE participant SET archived = $3"
-        " WHERE chat_id = (SELECT id FROM chat WHERE uuid = $1)"
-        " AND member_id = (SELECT id FROM member WHERE uuid = $2)",
-        chat_uuid,
-        person.uuid,
-        int(archived),
     )
 
 

@@ -44,6 +44,11 @@ def test_file_environment_and_flags_go_in_this_order(tmp_path: Path) -> None:
         ("public_url", "", ""),
         ("port", "0", 0),
         ("log_level", "WARNING", "warning"),
+        ("metrics_allowed", "", ()),
+        ("metrics_allowed", "10.0.0.0/8", (ip_network("10.0.0.0/8"),)),
+        ("security_contact", "", ""),
+        ("security_contact", " security@example.com ", "mailto:security@example.com"),
+        ("security_contact", "https://example.com/report", "https://example.com/report"),
         ("signing_key_file", "/key", Path("/key")),
     ],
 )
@@ -66,6 +71,10 @@ def test_a_setting_is_read(name: str, value: Any, read: Any) -> None:
         ("port", "-1"),
         ("port", "http"),
         ("log_level", "loud"),
+        ("metrics_allowed", "monitoring.example.com"),
+        ("security_contact", "call us"),
+        ("security_contact", "http://example.com"),
+        ("security_contact", "mailto:a@example.com\nContact: mailto:b@example.com"),
         ("colour", "red"),
     ],
 )

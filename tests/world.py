@@ -2,7 +2,7 @@
 
 import asyncio
 import json as jsons
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ import httpx
 
 from onrecord import app as composition
 from onrecord.app import App
+from onrecord.model.errors import Refusal
 from onrecord.model.record import TYPES
 from onrecord.settings import Settings
 from onrecord.store import record as ledger
@@ -104,7 +105,7 @@ class World:
         key: ApiKey | None = None,
         on_behalf_of: Member | None = None,
         json: Any = None,
-        content: bytes | None = None,
+        content: bytes | AsyncIterator[bytes] | None = None,
         headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
         params: Mapping[str, Any] | None = None,
         client: str | None = HOME,
@@ -123,9 +124,23 @@ class World:
             content = jsons.dumps(json).encode()
             if not any(name.lower() == b"content-type" for name, _ in all_headers):
                 all_headers.append((b"content-type", b"application/json"))
-        return await self._client(client).request(
+        response = await self._client(client).request(
             method, path, content=content, headers=all_headers, params=params
         )
+        self._check_declared(response)
+        return response
+
+    def _check_declared(self, response: httpx.Response) -> None:
+        """Hold every refusal that any test meets against the codes of its row."""
+        if response.headers["content-type"] != "application/problem+json" or not response.content:
+            return  # a success, or a HEAD without its body
+        asked = response.request
+        code = response.json()["error_code"]
+        try:
+            codes = self.server.routes.find(asked.method, asked.url.path).codes
+        except Refusal as refusal:
+            codes = (refusal.code,)
+        assert code in codes, f"{asked.method} {asked.url.path} does not declare {code}"
 
     def _client(self, address: str | None) -> httpx.AsyncClient:
         if address not in self._clients:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 FILE: Final = "onrecord.toml"
 RATE_DEFAULT: Final = (1000, 10)
+LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class SettingsError(ValueError):
@@ -51,6 +52,14 @@ class Settings:
         None, "The key that signs checkpoints; default: signing.key in the data directory."
     )
     log_level: str = _setting("info", "debug, info, warning or error.")
+    metrics_allowed: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        LOOPBACK, "Addresses that may read /metrics, separated by commas; none: nobody."
+    )
+    security_contact: str = _setting(
+        "",
+        "Where to report a security problem: an email or https address;"
+        " empty: /.well-known/security.txt is not there.",
+    )
 
     @property
     def origin_host(self) -> str:
@@ -130,6 +139,17 @@ def _public(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _contact(value: Any) -> str:
+    """Give the URI that RFC 9116 wants; a bare email becomes one."""
+    given = str(value).strip()
+    if re.fullmatch(r"[^\s@:/]+@[^\s@:/]+", given):
+        given = f"mailto:{given}"
+    if given and not re.fullmatch(r"(mailto:|https://|tel:)[\x21-\x7e]+", given):
+        msg = "must be an email address or begin with https://, mailto: or tel:"
+        raise ValueError(msg)
+    return given
+
+
 def _port(value: Any) -> int:
     number = int(value)
     if not 0 <= number < 65_536:  # noqa: PLR2004 - ports have 16 bits
@@ -155,4 +175,6 @@ _READ: Final[Mapping[str, Any]] = {
     "trusted_proxies": _networks,
     "signing_key_file": Path,
     "log_level": _level,
+    "metrics_allowed": _networks,
+    "security_contact": _contact,
 }

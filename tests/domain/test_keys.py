@@ -355,14 +355,40 @@ def test_switching_user_keys_on_again_does_not_revive_them(world: World) -> None
 @pytest.mark.parametrize("state", ["suspended", "inactive"])
 def test_a_user_key_rests_on_an_active_owner(world: World, state: str) -> None:
     cast = world.cast
+    accepted(world.get(CHATS, key=cast.user))
     set_member_state(world, cast.tomas, state)
     refused(world.get(CHATS, key=cast.user), "RU002", 401)
+    set_member_state(world, cast.tomas, "active")
+    accepted(world.get(CHATS, key=cast.user))
 
 
 def test_a_user_key_rests_on_an_owner_of_the_staff_side(world: World) -> None:
     cast = world.cast
     world.change(cast.firm, "UPDATE member SET profile = 4 WHERE uuid = $1", cast.tomas.uuid)
     refused(world.get(CHATS, key=cast.user), "RU002", 401)
+
+
+def test_switching_user_keys_off_stops_those_of_all_owners_and_no_other_key(world: World) -> None:
+    cast = world.cast
+    theirs = [
+        new_key(world, Kind.USER, member_uuid=owner.uuid)
+        for owner in (cast.tomas, cast.ingrid, cast.miriam)
+    ]
+    for key in theirs:
+        accepted(world.get(CHATS, key=key))
+    before = world.head(cast.firm)
+    allow(world, allowed=False)
+    for key in theirs:
+        refused(world.get(CHATS, key=key), "RU002", 401)
+    accepted(world.get(EVENTS, key=cast.system))
+    accepted(world.get(CHATS, key=cast.master, on_behalf_of=cast.ingrid))
+    accepted(world.get(CHATS, key=cast.other_user))
+    states = {row["api_key"]: row["state"] for row in world.work(cast.firm, keys.listed)}
+    assert {states[key.api_key] for key in theirs} == {"deactivated"}
+    entries = world.entries(cast.firm, before)
+    stopped = [entry["api_key_uuid"] for entry in entries if entry["type"] == "key.deactivated"]
+    assert {key.uuid for key in theirs} <= set(stopped)
+    assert len(set(stopped)) == len(stopped)
 
 
 # -- making keys ----------------------------------------------------------------------------------
@@ -519,6 +545,41 @@ def test_rotating_with_overlap_lets_both_secrets_work_until_it_ends(world: World
     assert set(entry["data"]) == {"overlap_until"}
 
 
+def test_a_rotated_key_is_the_same_key(world: World) -> None:
+    """Its id, name, permissions, addresses and limits stay."""
+    cast = world.cast
+    key = new_key(
+        world,
+        name="Notes",
+        permissions=["can_write_admin"],
+        cidr_blocks=["127.0.0.0/8"],
+        rate_limit="100/60",
+    )
+    before = {row["api_key"]: row for row in world.work(cast.firm, keys.listed)}
+    made = world.work(cast.firm, lambda work: keys.rotate(work, key.api_key))
+    assert (made.api_key_uuid, made.api_key) == (key.uuid, key.api_key)
+    assert {row["api_key"]: row for row in world.work(cast.firm, keys.listed)} == before
+    fresh = ApiKey(Kind.SYSTEM, key.uuid, made.api_key, made.secret, "Notes")
+    accepted(world.post(CREATE, key=fresh, json=_member()))
+    refused(world.get(EVENTS, key=fresh), "RF732", 403)
+    refused(world.get(EVENTS, key=fresh, client="10.0.0.1"), "RU004", 401)
+
+
+def test_each_key_counts_its_requests_for_itself(make_world: MakeWorld) -> None:
+    world = make_world(rate_limit=(2, 60))
+    cast = world.cast
+    for left in (1, 0):
+        response = world.get(CHATS, key=cast.master, on_behalf_of=cast.tomas)
+        accepted(response)
+        assert response.headers["ratelimit-policy"] == '"key";q=2;w=60'
+        assert response.headers["ratelimit"].startswith(f'"key";r={left};')
+    # Another acting member is no other key, and another key of the same person is.
+    response = world.get(CHATS, key=cast.master, on_behalf_of=cast.priya)
+    refused(response, "RU029", 429)
+    assert 1 <= int(response.headers["retry-after"]) <= 61
+    accepted(world.get(CHATS, key=cast.user))
+
+
 def rotate(world: World, api_key: str, overlap: int) -> None:
     world.work(world.cast.firm, lambda work: keys.rotate(work, api_key, overlap))
 
@@ -652,6 +713,16 @@ def test_when_a_key_was_last_used_is_noted_without_an_entry(world: World) -> Non
     used = {row["api_key"]: row["last_used_at"] for row in world.work(cast.firm, keys.listed)}
     assert times.read(used[cast.system.api_key]) >= start
     assert used[cast.master.api_key] is None
+
+
+def test_a_refused_use_is_no_use(world: World) -> None:
+    cast = world.cast
+    refused(world.get(EVENTS, key=wrong(cast.system)), "RU001", 401)
+    far = new_key(world, cidr_blocks=["10.0.0.0/8"])
+    refused(world.get(EVENTS, key=far), "RU004", 401)
+    world.run(world.app.note_counts())
+    used = {row["api_key"]: row["last_used_at"] for row in world.work(cast.firm, keys.listed)}
+    assert (used[cast.system.api_key], used[far.api_key]) == (None, None)
 
 
 # -- addresses ------------------------------------------------------------------------------------

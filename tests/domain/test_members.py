@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from onrecord.domain import members, organisations
+from onrecord.domain.groups import put_into_group
 from onrecord.model.errors import Refusal
 from onrecord.model.people import Member
-from onrecord.store import people
+from onrecord.store import groups
 from onrecord.store.work import Work
 from tests.cast import PASSWORD, butler_of, set_group_state, set_member_state
 from tests.world import ENTITY, World, accepted, refused
@@ -177,9 +178,9 @@ def test_being_in_a_group_already_changes_nothing(world: World) -> None:
     cast = world.cast
 
     async def again(work: Work) -> None:
-        (group,) = await people.groups_of(work.db, work.actor.entity_id, [cast.team])
+        (group,) = await groups.groups_of(work.db, work.actor.entity_id, [cast.team])
         member = await members.pick(work, cast.tomas.uuid, None)
-        await members.put_into_group(work, group, member)
+        await put_into_group(work, group, member)
 
     before = world.head(cast.firm)
     world.work(cast.firm, again)
@@ -586,3 +587,26 @@ def test_a_member_without_groups_or_email_is_shown(world: World) -> None:
     assert shown["primary_email"] is None
     assert shown["emails"] == []
     assert json.dumps(shown)
+
+
+def test_a_member_and_an_email_that_do_not_belong_together_are_refused(world: World) -> None:
+    cast = world.cast
+    path = f"{ENTITY}/entity-memberships"
+    right = {"identifier": "CL-1", "primary_email": f" {cast.priya.email.upper()}"}
+    found = accepted(world.get(path, key=cast.system, params=right))["entity_membership"]
+    assert found["entity_user_xref_uuid"] == cast.priya.uuid
+    wrong = {"identifier": "CL-1", "primary_email": cast.george.email}
+    refused(world.get(path, key=cast.system, params=wrong), "RB003", 400)
+
+
+def test_members_for_a_new_group_without_a_name_are_refused(world: World) -> None:
+    cast = world.cast
+    body = {
+        "enum_profile_id": 4,
+        "first_name": "Nell",
+        "primary_email": "nell@example.com",
+        "new_group_entity_user_xref_uuids": [cast.tomas.uuid],
+    }
+    path = f"{ENTITY}/entity-memberships/create/v2"
+    fault = refused(world.post(path, key=cast.system, json=body), "RB002", 400)
+    assert fault["errors"][0]["pointer"] == "/new_group_name"

@@ -254,23 +254,46 @@ def test_the_feed_of_a_member_needs_a_member(sqlite_world: World) -> None:
     assert caught.value.code == "RF004"
 
 
-def test_higher_tiles_grow_as_lower_ones_become_full(sqlite_world: World) -> None:
+@pytest.mark.parametrize("run", [1, 100, 257])
+def test_higher_tiles_grow_as_lower_ones_become_full(sqlite_world: World, run: int) -> None:
     """65,536 entries fill a tile of level 1; their hashes are made up, their tree is not."""
     world = sqlite_world
+    roots = [hashlib.sha256(b"%d" % index).digest() for index in range(257)]
 
     async def grow(work: Work) -> bytes:
-        for index in range(257):
-            below = hashlib.sha256(b"%d" % index).digest() * 256
-            await tree._grow(work.db, 77, 1, index, below)
+        for index in range(0, 257, run):
+            await tree._grow(work.db, 77, 1, index, roots[index : index + run])
         rows = await work.db.all("SELECT level, idx, hashes FROM tile WHERE entity_id = 77")
         sizes = {(row[0], row[1]): len(row[2]) // 32 for row in rows}
         assert sizes == {(1, 0): 256, (1, 1): 1, (2, 0): 1}
         full = next(bytes(row[2]) for row in rows if (row[0], row[1]) == (1, 0))
+        assert full == b"".join(roots[:256])
         top = next(bytes(row[2]) for row in rows if row[0] == 2)
         assert top == merkle.tile_root(full)
         return top
 
     assert world.work(world.cast.firm, grow)
+
+
+@pytest.mark.parametrize("count", [7, 255, 256, 700])
+def test_tiles_are_the_same_however_many_entries_a_work_writes(world: World, count: int) -> None:
+    firm = world.cast.firm
+
+    async def note(work: Work) -> None:
+        for _ in range(count):
+            work.record("export.made", data={"kind": "archive", "as_of": 1})
+
+    for _ in range(1 + 800 // count):
+        world.work(firm, note)
+    hashes = [merkle.leaf_hash(leaf) for leaf in leaves_of(world, firm)]
+    tiles = world.rows(
+        "SELECT idx, hashes FROM tile WHERE level = 0"
+        " AND entity_id = (SELECT id FROM entity WHERE uuid = $1) ORDER BY idx",
+        firm,
+    )
+    assert [row[0] for row in tiles] == list(range(len(hashes) // 256))
+    whole = hashes[: len(hashes) // 256 * 256]
+    assert b"".join(bytes(row[1]) for row in tiles) == b"".join(whole)
 
 
 # -- what an entry holds --------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from onrecord.model import times
 from onrecord.model.access import Kind
 from onrecord.model.record import TYPES
 from onrecord.proof import canonical, merkle
-from tests.cast import ApiKey, Person, make_former, make_key
+from tests.cast import ApiKey, Person, make_key
+from tests.talk import done
 from tests.world import CHAT, ENTITY, World, accepted, refused
 
 ALL = f"{ENTITY}/events"
@@ -178,6 +179,11 @@ def test_expanded_entries_carry_the_object_as_it_is_now(world: World) -> None:
             assert "unread_count" not in shown
         elif entry["type"].startswith("member."):
             assert shown["entity_user_xref_uuid"] == entry["entity_user_xref_uuid"]
+        elif entry["type"].startswith("group."):
+            assert shown["group_uuid"] == entry["group_uuid"]
+            assert (
+                shown["member_count"] == {cast.team: 5, cast.default_group: 1}[entry["group_uuid"]]
+            )
         else:
             assert shown is None
     assert page["events"] == world.entries(cast.firm)
@@ -237,6 +243,22 @@ def test_pages_of_a_members_feed_join_in_order(world: World, limit: int) -> None
     assert {e["chat_uuid"] for e in whole if "chat_uuid" in e} == set(chats[:2])
 
 
+def test_a_busy_chat_among_quiet_ones_is_told_in_its_order(world: World) -> None:
+    # Looking at a few entries of each chat must not be all when one of them has said much more.
+    cast = world.cast
+    before = world.head(cast.firm)
+    quiet = [start(world, cast.priya, text=None) for _ in range(6)]
+    busy = start(world, cast.priya)
+    for number in range(30):
+        send(world, cast.tomas, busy, f"busy {number}")
+    for chat_uuid in quiet:
+        send(world, cast.tomas, chat_uuid, "at last")
+    expected = [entry for entry in world.entries(cast.firm) if entry["position"] > before]
+    for limit in (10, 20, 45, 1000):
+        page = mine(world, cast.tomas, after=before, limit=limit)
+        assert page["events"] == expected[:limit]
+
+
 def test_a_members_feed_can_be_cut_by_type(world: World) -> None:
     cast = world.cast
     chat_uuid = start(world, cast.priya)
@@ -281,7 +303,7 @@ def test_who_has_left_sees_nothing_newer(world: World) -> None:
     head = world.head(cast.firm)
     chat_uuid = start(world, cast.priya)
     send(world, cast.tomas, chat_uuid)
-    make_former(world, chat_uuid, cast.priya)
+    done(world, "leave", cast.priya, chat_uuid)
     send(world, cast.tomas, chat_uuid)
     assert types(mine(world, cast.priya, after=head)).count("message.sent") == 2
     assert types(mine(world, cast.tomas, after=head)).count("message.sent") == 3
@@ -290,19 +312,10 @@ def test_who_has_left_sees_nothing_newer(world: World) -> None:
 def test_who_joins_later_sees_the_feed_from_joining(world: World) -> None:
     cast = world.cast
     chat_uuid = start(world, cast.priya)
-    joined = world.head(cast.firm)
-    world.change(
-        cast.firm,
-        "INSERT INTO participant (chat_id, member_id, state, since_position)"
-        " SELECT c.id, m.id, 'active', $3 FROM chat c, member m"
-        " WHERE c.uuid = $1 AND m.uuid = $2",
-        chat_uuid,
-        cast.olga.uuid,
-        joined + 1,
-    )
+    done(world, "invite", cast.tomas, chat_uuid, others=[cast.olga])
     send(world, cast.tomas, chat_uuid)
     shown = [e for e in mine(world, cast.olga)["events"] if "chat_uuid" in e]
-    assert [entry["type"] for entry in shown] == ["message.sent"]
+    assert [entry["type"] for entry in shown] == ["participant.joined", "message.sent"]
 
 
 # -- waiting --------------------------------------------------------------------------------------

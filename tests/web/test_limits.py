@@ -61,11 +61,15 @@ def test_the_keys_own_limit_goes_before_the_installations(clock: Clock) -> None:
     counted = Limits((100, 10))
     assert counted.count_request(1, (1, 60)) == (
         ("RateLimit-Policy", '"key";q=1;w=60'),
-        ("RateLimit", '"key";r=0;t=61'),
+        ("RateLimit", '"key";r=0;t=60'),
     )
     with pytest.raises(Refusal) as caught:
         counted.count_request(1, (1, 60))
     assert caught.value.code == "RU029"
+    assert dict(caught.value.headers) == {
+        "RateLimit-Policy": '"key";q=1;w=60',
+        "RateLimit": '"key";r=0;t=60',
+    }
     clock.now += 60
     counted.count_request(1, (1, 60))
     counted.count_request(2, None)
@@ -83,6 +87,8 @@ def test_each_answer_says_what_is_left_and_too_many_is_refused(sqlite_world: Wor
     response = world.get(WHOAMI, key=key)
     refused(response, "RU029", 429)
     assert 1 <= int(response.headers["retry-after"]) <= 61
+    assert response.headers["ratelimit-policy"] == '"key";q=3;w=60'
+    assert response.headers["ratelimit"].startswith('"key";r=0;')
     accepted(world.get(WHOAMI, key=world.cast.other_system))
 
 
@@ -120,6 +126,7 @@ def test_after_a_hundred_failures_an_address_is_told_to_wait_and_a_right_key_is_
     response = world.get(WHOAMI, key=STRANGER)
     refused(response, "RU029", 429)
     assert 1 <= int(response.headers["retry-after"]) <= 61
+    assert response.headers["ratelimit-policy"] == '"address";q=100;w=60'
     accepted(world.get(WHOAMI, key=world.cast.system))
     refused(world.get(WHOAMI, key=STRANGER, client="127.0.0.2"), "RU001", 401)
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from onrecord.domain import chats, keys
+from onrecord.domain import inbox, keys
 from onrecord.model.errors import Refusal
 from onrecord.web.limits import STREAMS, Limits
 from tests.world import CHAT, World, accepted, refused
@@ -15,7 +15,7 @@ CHATS = f"{CHAT}/chats"
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chats, "PAGE_STREAMED", 2)
+    monkeypatch.setattr(inbox, "PAGE_STREAMED", 2)
 
 
 def furnish(world: World, count: int) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_stream_whose_key_is_stopped_is_never_taken_for_whole(
 ) -> None:
     cast = world.cast
     furnish(world, 5)
-    whole = chats.page
+    whole = inbox.page
     turns: list[int] = []
 
     async def page(work: Any, **how: Any) -> Any:
@@ -60,7 +60,7 @@ def test_a_stream_whose_key_is_stopped_is_never_taken_for_whole(
             raise Refusal("RX503")
         return await whole(work, **how)
 
-    monkeypatch.setattr(chats, "page", page)
+    monkeypatch.setattr(inbox, "page", page)
     try:
         response = world.get(CHATS, key=cast.user)
     except Exception:  # noqa: BLE001 - a connection that is cut is what is hoped for

@@ -439,3 +439,79 @@ def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(
     world.run(_call(world.server, scope, receive, send))
     assert sent[0]["status"] == 400
     assert json.loads(sent[1]["body"])["error_code"] == "RB001"
+
+
+# -- what a person who reads an error needs -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("json", "content", "detail"),
+    [
+        (None, b"", "The body is empty; send a JSON object"),
+        (None, b"{", "The body is not valid JSON"),
+        ({"chat_uuid": 1, "text": "x"}, None, "chat_uuid must be text, not a whole number"),
+        ({"chat_uuid": "x", "text": None}, None, "text must be text, not null"),
+        (
+            {"chat_uuid": "x", "text": "x", "reply_to_seq": "1"},
+            None,
+            "reply_to_seq must be a whole number or null, not text",
+        ),
+        (
+            {"chat_uuid": "x", "text": "x", "reply_to_seq": -1},
+            None,
+            "reply_to_seq must be a whole number >= 0",
+        ),
+    ],
+    ids=str,
+)
+def test_a_refused_body_is_explained_in_words(
+    sqlite_world: World, json: Any, content: bytes | None, detail: str
+) -> None:
+    world, cast = sqlite_world, sqlite_world.cast
+    response = world.post(
+        f"{CHAT}/chats/messages/send-text",
+        key=cast.master,
+        on_behalf_of=cast.tomas,
+        json=json,
+        content=content,
+    )
+    assert response.json()["detail"] == detail
+
+
+def test_a_wrong_kind_of_key_is_told_which_kinds_are_right(sqlite_world: World) -> None:
+    cast = sqlite_world.cast
+    body = refused(sqlite_world.get(f"{CHAT}/chats", key=cast.system), "RF008", 403)
+    assert body["detail"] == (
+        "This call takes keys of kind master_user and user; this one is a system key"
+    )
+
+
+def test_a_wrong_method_is_told_the_right_ones(sqlite_world: World) -> None:
+    cast = sqlite_world.cast
+    response = sqlite_world.get(f"{CHAT}/chats/create", key=cast.master)
+    assert refused(response, "RN005", 405)["detail"] == "This path takes POST"
+    assert response.headers["allow"] == "POST"
+
+
+def test_unknown_parameters_are_ignored_and_named(sqlite_world: World) -> None:
+    cast = sqlite_world.cast
+    response = sqlite_world.get(
+        f"{CHAT}/chats",
+        key=cast.master,
+        params={"unread": "true", "limit": "5", "on-behalf-of": cast.tomas.uuid},
+    )
+    accepted(response)
+    assert response.headers["ignored-fields"] == "unread"
+
+
+def test_a_blank_cursor_limit_or_search_is_none(sqlite_world: World) -> None:
+    cast = sqlite_world.cast
+    params = {"cursor": "", "limit": "", "search": ""}
+    listed = sqlite_world.get(f"{ENTITY}/entity-memberships/list", key=cast.system, params=params)
+    assert accepted(listed) == accepted(
+        sqlite_world.get(f"{ENTITY}/entity-memberships/list", key=cast.system)
+    )
+    blank = sqlite_world.get(
+        f"{CHAT}/chats", key=cast.master, on_behalf_of=cast.tomas, params={"chat_uuid": ""}
+    )
+    refused(blank, "RB003", 400)

@@ -78,15 +78,15 @@ def until(running: subprocess.Popen[str], curls: int) -> str:
     return printed
 
 
-def test_the_demonstration_prints_three_lines_that_work(tmp_path: Path) -> None:
+def test_the_demonstration_prints_four_lines_that_work(tmp_path: Path) -> None:
     directory = str(tmp_path / "demo")
     log = tmp_path / "log"
     seen = []
     for _ in range(2):  # it is furnished once and started as often as one likes
         with process("demo", "--data-dir", directory, "--port", "0", log=log) as running:
-            printed = until(running, 3)
+            printed = until(running, 4)
             requests = pasted(printed)
-            assert len(requests) == 3, log.read_text()
+            assert len(requests) == 4, log.read_text()
             with httpx.Client(trust_env=False) as client:
                 for request in requests:
                     answer = client.send(request)

@@ -1,15 +1,20 @@
 """Contacts: who may reach whom (product.md, section 3)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from onrecord.model import text
 from onrecord.model.access import MemberRef
+from onrecord.model.cursors import cursor_after, read_cursor
 from onrecord.model.errors import Refusal, malformed
-from onrecord.model.people import Member
+from onrecord.model.people import Contact, Member, pattern
+from onrecord.store import contacts as rows
 from onrecord.store import people
 from onrecord.store.work import Work
 
-REACHABLE_STATES = frozenset({"active", "suspended"})
+REACHABLE_STATES: Final = frozenset({"active", "suspended"})
+PAGE_STREAMED: Final = 1000
+"""Contacts read in one go where all are asked for."""
 
 
 async def named(
@@ -20,41 +25,53 @@ async def named(
     RB785 when neither list was given, RB003 for what is no UUID, RN006 for a member that is not.
     """
     if uuids is None and identifiers is None:
-        raise Refusal("RB785")
+        raise Refusal("RB785", "Give entity_user_xref_uuids or identifiers")
     wanted = text.check_uuids("entity_user_xref_uuids", uuids or ())
-    entity_id = work.actor.entity_id
-    found = {member.uuid: member for member in await people.members_of(work.db, entity_id, wanted)}
-    members: dict[int, Member] = {}
-    for uuid in wanted:
-        if uuid not in found:
-            raise Refusal("RN006", "One of the members does not exist")
-        members[found[uuid].id] = found[uuid]
-    for identifier in identifiers or ():
+    known_as = list(dict.fromkeys(identifiers or ()))
+    for identifier in known_as:
         text.check("identifiers", identifier, least=1, most=text.IDENTIFIER_MAX)
-        member = await people.member_identified(work.db, entity_id, identifier)
-        if member is None:
-            raise Refusal("RN006", "One of the members does not exist")
-        members[member.id] = member
-    return list(members.values())
+    entity_id = work.actor.entity_id
+    found: dict[str, Member] = {}
+    if wanted:
+        for member in await people.members_of(work.db, entity_id, wanted):
+            found[member.uuid] = member
+    identified: dict[str | None, Member] = {}
+    if known_as:
+        for member in await people.members_identified(work.db, entity_id, known_as):
+            identified[member.identifier] = member
+    unknown = [name for name in (*wanted, *known_as) if name not in found | identified]
+    if unknown:
+        raise Refusal("RN006", f"{unknown[0][:60]} is no member")
+    in_order = [
+        *(found[uuid] for uuid in wanted),
+        *(identified[identifier] for identifier in known_as),
+    ]
+    return list({member.id: member for member in in_order}.values())
 
 
 async def check_reachable(work: Work, acting: MemberRef, others: Sequence[Member]) -> None:
-    """Refuse unless the acting member may start a chat with each of the others.
+    """Refuse unless the acting member may reach each of the others.
 
     A client reaches the staff in the own groups. Staff reach all other staff, and the clients in
-    the own groups. RF003 for somebody who can be seen in a shared chat but not reached, RN006 for
-    somebody who cannot be seen at all: to the caller they do not exist.
+    the own groups. RF007 for staff across a barrier, RF003 for somebody who can be seen in a
+    shared chat but not reached, RN006 for somebody who cannot be seen at all: to the caller they
+    do not exist.
     """
-    in_groups = await people.sharing_a_group(work.db, acting.id, [other.id for other in others])
+    ids = [other.id for other in others]
+    if acting.is_staff:
+        beyond = await rows.staff_beyond(work.db, acting.id, ids)
+        if any(other.id in beyond and other.state in REACHABLE_STATES for other in others):
+            raise Refusal("RF007")
+    in_groups = await rows.sharing_a_group(work.db, acting.id, ids)
     strangers = [
         other for other in others if not _reaches(acting, other, shares=other.id in in_groups)
     ]
     if not strangers:
         return
-    seen = await people.sharing_a_chat(work.db, acting.id, [other.id for other in strangers])
+    seen = await rows.sharing_a_chat(work.db, acting.id, [other.id for other in strangers])
     if all(stranger.id in seen for stranger in strangers):
         raise Refusal("RF003")
-    raise Refusal("RN006", "One of the members does not exist")
+    raise Refusal("RN006", "One of the members does not exist, or cannot be seen")
 
 
 def _reaches(acting: MemberRef, other: Member, *, shares: bool) -> bool:
@@ -65,6 +82,12 @@ def _reaches(acting: MemberRef, other: Member, *, shares: bool) -> bool:
     return other.is_staff and shares
 
 
+async def check_barriers(work: Work, member_ids: Sequence[int]) -> None:
+    """Refuse (RF007) when any two staff among the members stand across a barrier."""
+    if await rows.barrier_among(work.db, member_ids):
+        raise Refusal("RF007")
+
+
 def check_identifier(value: str | None) -> str | None:
     """Give the identifier, None for an empty one; RB003 when it cannot be one."""
     if not value:
@@ -73,3 +96,62 @@ def check_identifier(value: str | None) -> str | None:
     if value != value.strip():
         raise malformed("identifier", "starts or ends with white space")
     return value
+
+
+# -- the contacts of a member --------------------------------------------------------------------
+
+
+async def view(work: Work, member_uuid: str | None, identifier: str | None) -> Contact:
+    """Give a contact of the acting member, or the acting member.
+
+    RB785: nobody was named. RB003: uuid and identifier of two people. RF007, RF003, RN006: as
+    `check_reachable`.
+    """
+    acting = _acting(work)
+    if not member_uuid and not identifier:
+        raise Refusal("RB785")
+    entity_id = work.actor.entity_id
+    if member_uuid:
+        member_uuid = text.check_uuid("entity_user_xref_uuid", member_uuid)
+        member = await people.member_of(work.db, entity_id, member_uuid)
+    else:
+        member = await people.member_identified(work.db, entity_id, identifier or "")
+    if member is None:
+        raise Refusal("RN006")
+    if member.id != acting.id:
+        await check_reachable(work, acting, [member])
+    # Only now: whoever may not see a member is not told the identifier by trying.
+    if identifier and member.identifier != identifier:
+        raise malformed("identifier", "does not belong to entity_user_xref_uuid")
+    (contact,) = await rows.contacts_of(work.db, [member.id], acting)
+    return contact
+
+
+async def page(
+    work: Work, *, search: str | None, include_directory: bool, cursor: str | None, limit: int
+) -> tuple[list[Contact], str | None]:
+    """Give a page of the acting member's contacts, oldest member first, and the next cursor.
+
+    A client's are the staff in the own groups, whatever is asked. A staff member's are all members
+    of the own groups, with `include_directory` all other staff too; nobody across a barrier.
+    `limit` counts contacts, 1 to 1,000. RB003: a cursor that is none of ours.
+    """
+    acting = _acting(work)
+    (after,) = read_cursor(cursor)
+    ids = await rows.contact_ids(
+        work.db,
+        work.actor.entity_id,
+        acting,
+        directory=include_directory,
+        like=pattern(search, contacts=True),
+        after=after,
+        limit=limit + 1,
+    )
+    found = await rows.contacts_of(work.db, ids[:limit], acting) if ids else []
+    return found, cursor_after(ids[limit - 1]) if len(ids) > limit else None
+
+
+def _acting(work: Work) -> MemberRef:
+    if work.actor.member is None:
+        raise Refusal("RF004")
+    return work.actor.member

@@ -81,8 +81,7 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
     _check_address(key, credential)
     owner = await _check_state(session, key)
     entity, judged = await _organisation(session, key, judged, credential, demand)
-    if Kind(key.kind) not in demand.kinds:
-        raise Refusal("RF008")
+    _check_kind(Kind(key.kind), demand)
     actor = Actor(
         kind=Kind(key.kind),
         entity_id=entity.id,
@@ -104,14 +103,19 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
 
 def admit(actor: Actor, demand: Demand) -> None:
     """Hold an actor against what a call asks: kind, acting member, permission, in this order."""
-    if actor.kind not in demand.kinds:
-        raise Refusal("RF008")
+    _check_kind(actor.kind, demand)
     if demand.acting == "required" and actor.member is None:
         raise Refusal("RF004", "on-behalf-of must name the acting member")
     if actor.key is None or not demand.permissions:
         return
     if not any(permission in actor.key.permissions for permission in demand.permissions):
         raise Refusal(PERMISSIONS[demand.permissions[0]].refusal)
+
+
+def _check_kind(kind: Kind, demand: Demand) -> None:
+    if kind not in demand.kinds:
+        wanted = " and ".join(sorted(demand.kinds))
+        raise Refusal("RF008", f"This call takes keys of kind {wanted}; this one is a {kind} key")
 
 
 async def _known_key(session: Session, credential: Credential) -> tuple[Key, Judged]:
@@ -225,11 +229,11 @@ async def _on_behalf_of(session: Session, entity: Entity, named: str) -> MemberR
         raise Refusal("RF004", "on-behalf-of is not a UUID")
     member = await people.member_of(session, entity.id, named.lower())
     if member is None:
-        raise Refusal("RN006")
+        raise Refusal("RN006", "on-behalf-of names no member of this organisation")
     if PROFILES[member.profile].side == "butler":
         raise Refusal("RB035")
     if member.state != "active":
-        raise Refusal("RF024")
+        raise Refusal("RF024", "The member named in on-behalf-of is not active")
     return member.ref
 
 

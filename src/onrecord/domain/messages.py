@@ -1,6 +1,6 @@
 """Messages: what is said, and reading it back (product.md, section 5)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,14 +8,16 @@ import msgspec
 
 from onrecord.model import text, times
 from onrecord.model.access import BY_HAND, FOR_THE_ORGANISATION, VIA, Actor, MemberRef
-from onrecord.model.chats import Message, Via
+from onrecord.model.chats import Event, Message, Via
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store import chats as rows
 from onrecord.store.chats import ChatRow, WritingFacts
 from onrecord.store.db import Caller, Row
-from onrecord.store.record import ChatTip, Pending
+from onrecord.store.record import Pending
 from onrecord.store.work import Work
 
+EVENT: Final = "event"
+"""The kind of a message that tells what happened to the chat instead of what was said."""
 RANGE_DEFAULT: Final = 50
 RANGE_MOST: Final = 1000
 
@@ -48,8 +50,8 @@ async def append(work: Work, items: Sequence[Outgoing]) -> list[Sent | Refusal]:
     """Send many texts in one work, each by its own actor, and say what became of each.
 
     RB003: the text is empty, too long or holds what no text may. RN001: no such chat, or not the
-    actor's. RF001: the actor has left it. RF005: the Butler chat. RB017: no such message to reply
-    to. The first message of a draft activates it.
+    actor's. RF001: the actor has left it. RF005: the Butler chat. RF007: a barrier runs through
+    it. RB017: no such message to reply to. The first message of a draft activates it.
     """
     wanted = [
         (item.actor.entity_id, item.chat_uuid, item.actor.member.id)
@@ -83,7 +85,10 @@ def _append_one(work: Work, item: Outgoing, facts: dict[tuple[str, int], Writing
     fact = facts.get((item.chat_uuid, author.id))
     if fact is None:
         text.check_uuid("chat_uuid", item.chat_uuid)
-    tip = check_may_write(fact, author)
+        raise Refusal("RN001")
+    check_takes_part(fact, author)
+    check_not_barred(fact)
+    tip = fact.tip
     if item.reply_to_seq is not None and item.reply_to_seq > tip.last_seq:
         raise Refusal("RB017")
     tip.last_seq += 1
@@ -100,17 +105,25 @@ def _append_one(work: Work, item: Outgoing, facts: dict[tuple[str, int], Writing
     return Sent(tip.uuid, tip.last_seq, item.text, item.reply_to_seq, author, item.actor, entry)
 
 
-def check_may_write(fact: WritingFacts | None, author: MemberRef) -> ChatTip:
-    """Give the locked end of a chat the author may write into; RN001, RF005, RF001."""
-    if fact is None or fact.participant is None:
-        raise Refusal("RN001")
-    if fact.tip.state == rows.DRAFT and fact.created_by_id != author.id:
+def check_takes_part(fact: WritingFacts, member: MemberRef) -> None:
+    """Refuse unless the member takes part in a chat and may act there; RN001, RF005, RF001."""
+    if fact.participant is None or not is_seen(fact.tip.state, fact.created_by_id, member.id):
         raise Refusal("RN001")
     if fact.is_butler:
         raise Refusal("RF005")
     if fact.participant != rows.ACTIVE:
         raise Refusal("RF001")
-    return fact.tip
+
+
+def check_not_barred(fact: WritingFacts) -> None:
+    """Refuse what adds to a chat through which a barrier runs (RF007)."""
+    if fact.is_barred:
+        raise Refusal("RF007", "A barrier runs through the chat")
+
+
+def is_seen(state: str, created_by_id: int | None, member_id: int) -> bool:
+    """Whether a participant sees a chat: a draft is its creator's, a discarded one nobody's."""
+    return state == rows.ACTIVE or (state == rows.DRAFT and created_by_id == member_id)
 
 
 async def _bring_back(work: Work, sent: Sequence[Sent]) -> None:
@@ -205,7 +218,7 @@ async def one(work: Work, chat_uuid: str, seq: int) -> Message:
 
 async def _any_chat(work: Work, chat_uuid: str) -> ChatRow:
     chat = await rows.chat_seen_by(work.db, work.actor.entity_id, 0, chat_uuid)
-    if chat is None:
+    if chat is None or chat.state == rows.DISCARDED:
         raise Refusal("RN001")
     return chat
 
@@ -225,7 +238,7 @@ async def seen_chat(work: Work, chat_uuid: str) -> ChatRow:
     )
     if chat is None or chat.participant is None:
         raise Refusal("RN001")
-    if chat.state == rows.DRAFT and chat.created_by_id != member.id:
+    if not is_seen(chat.state, chat.created_by_id, member.id):
         raise Refusal("RN001")
     return chat
 
@@ -235,18 +248,16 @@ async def render(work: Work, chat_uuids: dict[int, str], found: Iterable[Row]) -
     found = list(found)
     member = work.actor.member
     names_keys = member is None or member.is_staff
-    authors, keys = await rows.names_of(
-        work.db,
-        sorted({row[4] for row in found if row[4]}),
-        sorted({row[8] for row in found if row[8]}) if names_keys else (),
-    )
+    authors, keys = await _names(work, found)
+    events = await _events(work, [row[2] for row in found if row[3] == EVENT])
     vias: dict[tuple[str, int | None], Via] = {}
     messages = []
     nobody: Row = (None, None, None)
-    for chat_id, seq, _, kind, member_id, at, reply_to_seq, via, key_id, data in found:
+    for chat_id, seq, position, kind, member_id, at, reply_to_seq, via, key_id, data in found:
         how = vias.get((via, key_id))
         if how is None:
-            how = vias[via, key_id] = Via(via, *keys.get(key_id, (None, None)))
+            key = keys.get(key_id) if names_keys and key_id else None
+            how = vias[via, key_id] = Via(via, *(key or (None, None)))
         uuid, first_name, last_name = authors.get(member_id, nobody)
         messages.append(
             Message(
@@ -260,12 +271,55 @@ async def render(work: Work, chat_uuids: dict[int, str], found: Iterable[Row]) -
                 None if data is None else msgspec.Raw(data),
                 reply_to_seq,
                 (),
-                None,
+                events.get(position),
                 times.wire(at),
                 how,
             )
         )
     return messages
+
+
+async def _names(work: Work, found: Sequence[Row]) -> tuple[Mapping[int, Row], Mapping[int, Row]]:
+    """Give the names of authors and keys, from memory where it may be trusted."""
+    authors, keys = work.names.known_to(work.actor)
+    new_authors = {row[4] for row in found if row[4]} - authors.keys()
+    new_keys = {row[8] for row in found if row[8]} - keys.keys()
+    if new_authors or new_keys:
+        found_authors, found_keys = await rows.names_of(
+            work.db, sorted(new_authors), sorted(new_keys)
+        )
+        authors.update(found_authors)
+        keys.update(found_keys)
+    return authors, keys
+
+
+class _EventEntry(msgspec.Struct):
+    type: str
+    entity_user_xref_uuid: str | msgspec.UnsetType = msgspec.UNSET
+
+
+async def _events(work: Work, positions: Sequence[int]) -> dict[int, Event]:
+    """Give what happened at these positions of the record, as messages tell it."""
+    if not positions:
+        return {}
+    stored = [
+        (position, msgspec.json.decode(leaf, type=_EventEntry), title)
+        for position, leaf, title in await rows.events_at(work.db, work.actor.entity_id, positions)
+    ]
+    uuids = {entry.entity_user_xref_uuid for _, entry, _ in stored}
+    known = [uuid for uuid in uuids if uuid is not msgspec.UNSET]
+    names = await rows.names_by_uuid(work.db, known) if known else {}
+    return {position: _event(entry, title, names) for position, entry, title in stored}
+
+
+def _event(entry: _EventEntry, title: bytes | None, names: Mapping[str, tuple[str, str]]) -> Event:
+    uuid = entry.entity_user_xref_uuid
+    if uuid is msgspec.UNSET:
+        return Event(type=entry.type, title=None if title is None else msgspec.Raw(title))
+    first_name, last_name = names[uuid]
+    return Event(
+        type=entry.type, entity_user_xref_uuid=uuid, first_name=first_name, last_name=last_name
+    )
 
 
 def last_of(chat: ChatRow) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from onrecord.domain import keys, members
+from onrecord.domain import groups, keys, members
 from onrecord.model import text, times
 from onrecord.model.access import BUTLER, INSTALLATION_ID, SYSTEM_ADMIN, operator
 from onrecord.model.errors import Refusal, malformed
@@ -68,8 +68,8 @@ async def create(work: Work, new: NewOrganisation, host: str) -> Founded:
         last_name=text.check("admin_last_name", new.admin_last_name, least=0, most=500),
         email=email,
     )
-    group = await members.add_group(inside, DEFAULT_GROUP_NAME, is_default=True)
-    await members.put_into_group(inside, group, admin)
+    group = await groups.add_group(inside, DEFAULT_GROUP_NAME, is_default=True)
+    await groups.put_into_group(inside, group, admin)
     if new.admin_username is not None and new.admin_password is not None:
         await members.activate(inside, admin.uuid, new.admin_username, new.admin_password)
     state = "pending" if new.admin_username is None else "active"

@@ -11,7 +11,8 @@ from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID
 from onrecord.model.errors import Refusal, malformed
 from onrecord.model.ports import Signer
 from onrecord.proof import archive, checkpoint, merkle, note
-from onrecord.store import access, chats, record, tree
+from onrecord.store import access, record, tree
+from onrecord.store import feed as feeds
 from onrecord.store.db import Session
 from onrecord.store.work import Work
 
@@ -64,7 +65,7 @@ async def feed_of_member(work: Work, after: int, limit: int, types: frozenset[st
     head, _, _ = await record.head_of(work.db, work.actor.entity_id)
 
     async def read(start: int, most: int) -> Sequence[tuple[int, bytes]]:
-        return await chats.feed_of(work.db, member.id, start, head, most)
+        return await feeds.feed_of(work.db, member.id, start, head, most)
 
     return await _page(read, after, limit, types, head)
 

@@ -1,6 +1,6 @@
 """Chats and messages as the wire shows them."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -26,6 +26,17 @@ class Via(msgspec.Struct, frozen=True):
     name: str | None
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened to a chat: the new title, or who joined, left or was removed."""
+
+    type: str
+    title: str | msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
+    """null once it was lawfully erased."""
+    entity_user_xref_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    first_name: str | msgspec.UnsetType = msgspec.UNSET
+    last_name: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Message(msgspec.Struct, frozen=True):
     """One message. `text` is null once it was lawfully erased."""
 
@@ -38,7 +49,7 @@ class Message(msgspec.Struct, frozen=True):
     text: str | msgspec.Raw | None
     reply_to_seq: int | None
     attachments: tuple[Attachment, ...]
-    event: dict[str, Any] | None
+    event: Event | None
     sent_at: str
     via: Via
 
@@ -74,3 +85,23 @@ class Chat(msgspec.Struct, kw_only=True, omit_defaults=False):
     muted: bool | msgspec.UnsetType = msgspec.UNSET
     read_seq: int | msgspec.UnsetType | None = msgspec.UNSET
     unread_count: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Recipient(msgspec.Struct, frozen=True):
+    """Somebody the Butler is to speak to, as named; `id` is 0 for nobody."""
+
+    id: int
+    uuid: str
+    identifier: str = ""
+    """Of nobody; who is known is known by the uuid."""
+
+
+class Said(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one recipient's message: its place, or the code of the refusal."""
+
+    entity_user_xref_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    identifier: str | msgspec.UnsetType = msgspec.UNSET
+    """In place of the uuid, where it is nobody's."""
+    chat_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    seq: int | msgspec.UnsetType = msgspec.UNSET
+    error_code: str | msgspec.UnsetType = msgspec.UNSET

@@ -113,6 +113,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is the field's word for it; 
         fields: Sequence[FieldError] = (),
         retry_after: int | None = None,
         allow: Sequence[str] = (),
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Refuse with `code` of the catalogue; `allow` lists the methods of a 405."""
         self.row = CATALOGUE[code]
@@ -121,6 +122,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is the field's word for it; 
         self.fields = tuple(fields)
         self.retry_after = retry_after
         self.allow = tuple(allow)
+        self.headers = tuple(headers)
         super().__init__(f"{code} {self.detail}")
 
     @property

@@ -1,7 +1,10 @@
 """Organisations, members and groups as the wire shows them."""
 
+from collections.abc import Iterable
+
 import msgspec
 
+from onrecord.model import text
 from onrecord.model.access import PROFILES, MemberRef
 
 
@@ -66,11 +69,106 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return MemberRef(self.id, self.uuid, self.profile, self.first_name, self.last_name)
 
 
+class MemberInShort(msgspec.Struct, frozen=True, kw_only=True):
+    """A member as a group lists its own."""
+
+    entity_user_xref_uuid: str
+    identifier: str | None
+    enum_profile_id: int
+    profile: str
+    first_name: str
+    last_name: str
+    state: str
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """A group as rules need it."""
+    """A group as stored."""
 
     id: int
     uuid: str
     name: str
+    identifier: str | None
+    description: str
     state: str
     is_default: bool
+    created_at: int
+    updated_at: int
+
+
+class GroupView(msgspec.Struct, kw_only=True):
+    """A group as administrators see it; `members` on single reads alone."""
+
+    group_uuid: str
+    name: str
+    identifier: str | None
+    description: str
+    state: str
+    is_default: bool
+    member_count: int
+    created_at: str
+    updated_at: str
+    members: list[MemberInShort] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Barrier(msgspec.Struct, frozen=True):
+    """A barrier between two groups of staff."""
+
+    group_uuid: str
+    other_group_uuid: str
+    created_at: str
+
+
+class Contact(msgspec.Struct, kw_only=True):
+    """Somebody as a colleague or a client sees them: the public layer alone."""
+
+    entity_user_xref_uuid: str
+    identifier: str | None
+    enum_profile_id: int
+    profile: str
+    first_name: str
+    last_name: str
+    job_title: str
+    emails: list[str]
+    phone_numbers: list[str]
+    status: str
+    has_avatar: bool
+    is_me: bool
+
+
+# -- searching -----------------------------------------------------------------------------------
+
+
+def member_search_key(
+    first_name: str,
+    last_name: str,
+    identifier: str | None,
+    emails: Iterable[str],
+    primary_email: str | None,
+) -> str:
+    """Give the form in which a member is searched, to be stored with every change of one of these.
+
+    Two lines: what contacts may see, and the primary email, which only administrators search.
+    """
+    public = " ".join([first_name, last_name, identifier or "", *emails])
+    return f"{_one_line(public)}\n{_one_line(primary_email or '')}"
+
+
+def group_search_key(name: str, identifier: str | None) -> str:
+    """Give the form in which a group is searched, to be stored with every change of either."""
+    return _one_line(f"{name} {identifier or ''}")
+
+
+def pattern(search: str | None, *, contacts: bool = False) -> str | None:
+    r"""Give what `search_key LIKE … ESCAPE '\'` compares with; None when nothing is searched.
+
+    With `contacts`, members' first lines alone are searched.
+    """
+    words = _one_line(search or "")
+    if not words:
+        return None
+    words = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{words}%\n%" if contacts else f"%{words}%"
+
+
+def _one_line(words: str) -> str:
+    return " ".join(text.search_key(words).split())

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from onrecord.model.errors import Refusal, malformed
+from onrecord.model.errors import FieldError, Refusal, malformed, pointer_to
 
 TEXT_MAX: Final = 5000
 NAME_MAX: Final = 500
@@ -77,8 +77,12 @@ def check_uuid(field: str, value: str) -> str:
 
 
 def check_uuids(field: str, values: Sequence[str]) -> list[str]:
-    """Give the lower-case forms, each once, in the order given."""
-    return list(dict.fromkeys(check_uuid(field, value) for value in values))
+    """Give the lower-case forms, each once, in the order given; RB003 for what is no UUID."""
+    for number, value in enumerate(values):
+        if not is_uuid(value):
+            place = FieldError(f"{pointer_to(field)}/{number}", "is not a UUID")
+            raise Refusal("RB003", f"{field}/{number} is not a UUID", fields=[place])
+    return list(dict.fromkeys(value.lower() for value in values))
 
 
 def is_uuid(value: str) -> bool:

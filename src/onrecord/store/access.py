@@ -307,13 +307,52 @@ async def keep_answer(
 
 
 async def forget_answers(session: Session, at: int, most: int = 500) -> None:
-    """Delete answers whose time is over, some at a time."""
+    """Delete answers and slices whose time is over, some at a time."""
     await session.run(
         "DELETE FROM idempotency WHERE (scope, key) IN (SELECT scope, key FROM idempotency"
         " WHERE until <= $1 LIMIT $2)",
         at,
         most,
     )
+    await session.run(
+        "DELETE FROM slice WHERE (scope, key) IN (SELECT scope, key FROM slice"
+        " WHERE until <= $1 LIMIT $2)",
+        at,
+        most,
+    )
+
+
+async def slices_of(session: Session, scope: str, key: str, at: int) -> list[tuple[bytes, bytes]]:
+    """Give (digest of the request, answer) of each slice done so far, the plan first.
+
+    The plan's time is that of all: what a retry did hours later must not outlive it.
+    """
+    rows = await session.all(
+        "SELECT request, answer FROM slice WHERE scope = $1 AND key = $2 AND EXISTS (SELECT 1"
+        " FROM slice p WHERE p.scope = $1 AND p.key = $2 AND p.number = 0 AND p.until > $3)"
+        " ORDER BY number",
+        scope,
+        key,
+        at,
+    )
+    return [(bytes(row[0]), bytes(row[1])) for row in rows]
+
+
+async def keep_slice(
+    session: Session, scope: str, key: str, number: int, request: bytes, answer: bytes, until: int
+) -> bool:
+    """Keep what became of a slice, with its changes; False when another process did it first."""
+    row = await session.one(
+        "INSERT INTO slice (scope, key, number, request, answer, until)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (scope, key, number) DO NOTHING RETURNING 1",
+        scope,
+        key,
+        number,
+        request,
+        answer,
+        until,
+    )
+    return row is not None
 
 
 async def entity_uuid_of_key(session: Session, api_key: str) -> str | None:

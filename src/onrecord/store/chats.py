@@ -1,6 +1,5 @@
 """Chats, participants, messages: who may read and write where, and what was said."""
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +11,7 @@ from onrecord.store.record import ChatTip
 FORMER: Final = "former"
 ACTIVE: Final = "active"
 DRAFT: Final = "draft"
+DISCARDED: Final = "discarded"
 
 
 @dataclass(slots=True)
@@ -20,12 +20,15 @@ class WritingFacts:
 
     tip: ChatTip
     is_butler: bool
+    is_staff_only: bool
+    is_barred: bool
     created_by_id: int | None
     participant: str | None
     """The acting member's state in the chat: active, former, or None for a stranger."""
 
 
-_TIP: Final = "c.id, c.uuid, c.state, c.last_seq, c.last_at, c.last_index, c.last_position"
+_RULES: Final = "c.butler_member_id, c.is_staff_only, c.barred, c.created_by_id"
+TIP: Final = "c.id, c.uuid, c.state, c.last_seq, c.last_at, c.last_index, c.last_position"
 
 
 async def writing_facts(
@@ -41,10 +44,10 @@ async def writing_facts(
         return facts
     tips: dict[int, ChatTip] = {}
     for row in await _writing_rows(session, wanted):
-        member_id, butler_member_id, created_by_id, participant, number, *rest = row
+        member_id, butler_member_id, staff_only, barred, created_by_id, state, number, *rest = row
         tip = tips.setdefault(number, ChatTip(number, *rest))
         facts[tip.uuid, member_id] = WritingFacts(
-            tip, butler_member_id is not None, created_by_id, participant
+            tip, butler_member_id is not None, bool(staff_only), bool(barred), created_by_id, state
         )
     return facts
 
@@ -52,7 +55,7 @@ async def writing_facts(
 async def _writing_rows(session: Session, wanted: Sequence[tuple[int, str, int]]) -> Sequence[Row]:
     if session.dialect == "postgresql":
         return await session.all(
-            f"SELECT w.member_id, c.butler_member_id, c.created_by_id, p.state, {_TIP}"
+            f"SELECT w.member_id, {_RULES}, p.state, {TIP}"
             " FROM unnest($1::bigint[], $2::text[], $3::bigint[])"
             " AS w (entity_id, uuid, member_id)"
             " JOIN chat c ON c.uuid = w.uuid AND c.entity_id = w.entity_id"
@@ -61,7 +64,7 @@ async def _writing_rows(session: Session, wanted: Sequence[tuple[int, str, int]]
             *map(list, zip(*wanted, strict=True)),
         )
     return await session.each(
-        f"SELECT $3, c.butler_member_id, c.created_by_id, p.state, {_TIP} FROM chat c"
+        f"SELECT $3, {_RULES}, p.state, {TIP} FROM chat c"
         " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = $3"
         " WHERE c.uuid = $2 AND c.entity_id = $1",
         wanted,
@@ -81,18 +84,22 @@ async def show_from(session: Session, activated: Sequence[tuple[int, int, int]])
 
 
 async def bring_back(session: Session, sent: Sequence[tuple[int, int]]) -> None:
-    """Take chats out of the archive of everybody but the sender: (chat_id, sender's id) each."""
+    """Take chats out of the archive of everybody but the sender: (chat_id, sender's id) each.
+
+    Former participants are left alone: a chat that moves would tell them that it goes on.
+    """
     if session.dialect == "postgresql":
         await session.run(
             "UPDATE participant p SET archived = 0"
             " FROM unnest($1::bigint[], $2::bigint[]) AS s (chat_id, member_id)"
-            " WHERE p.chat_id = s.chat_id AND p.archived = 1 AND p.member_id <> s.member_id",
+            " WHERE p.chat_id = s.chat_id AND p.archived = 1 AND p.member_id <> s.member_id"
+            f" AND p.state = '{ACTIVE}'",
             *map(list, zip(*sent, strict=True)),
         )
         return
     await session.each(
         "UPDATE participant SET archived = 0"
-        " WHERE chat_id = $1 AND archived = 1 AND member_id <> $2",
+        f" WHERE chat_id = $1 AND archived = 1 AND member_id <> $2 AND state = '{ACTIVE}'",
         sent,
     )
 
@@ -139,6 +146,119 @@ async def joined_at_positions(
     )
 
 
+# -- coming and going ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Who takes or took part in a chat."""
+
+    id: int
+    uuid: str
+    state: str
+
+
+async def participants_in(session: Session, chat_id: int) -> dict[int, Participant]:
+    """Give everybody who takes or took part in a chat, by internal id."""
+    found = await session.all(
+        "SELECT m.id, m.uuid, p.state FROM participant p JOIN member m ON m.id = p.member_id"
+        " WHERE p.chat_id = $1",
+        chat_id,
+    )
+    return {row[0]: Participant(*row) for row in found}
+
+
+async def take_back(session: Session, chat_id: int, member_ids: Sequence[int]) -> None:
+    """Make former participants active again; their stay before is kept for their feed."""
+    if not member_ids:
+        return
+    ids = session.many(member_ids)
+    await session.run(
+        "INSERT INTO earlier_stay (chat_id, member_id, since_position, until_position)"
+        " SELECT chat_id, member_id, since_position, until_position FROM participant"
+        f" WHERE chat_id = $1 AND member_id {session.among('$2')}",
+        chat_id,
+        ids,
+    )
+    await session.run(
+        f"UPDATE participant SET state = '{ACTIVE}', until_position = NULL, until_seq = NULL,"
+        " until_title = NULL, until_title_key = NULL, archived = 0"
+        f" WHERE chat_id = $1 AND member_id {session.among('$2')}",
+        chat_id,
+        ids,
+    )
+
+
+async def let_go(session: Session, chat_id: int, ends: Sequence[tuple[int, int, int]]) -> None:
+    """Make participants former ones: (member_id, last position, last message seen) each."""
+    await session.write(
+        Update(
+            "participant",
+            ["chat_id", "member_id"],
+            ["state", "until_position", "until_seq"],
+            [(chat_id, member_id, FORMER, position, seq) for member_id, position, seq in ends],
+        )
+    )
+    await session.run(
+        "UPDATE participant SET until_title = (SELECT c.title FROM chat c WHERE c.id = $1),"
+        " until_title_key = (SELECT c.title_key FROM chat c WHERE c.id = $1)"
+        f" WHERE chat_id = $1 AND member_id {session.among('$2')}",
+        chat_id,
+        session.many([member_id for member_id, _, _ in ends]),
+    )
+
+
+async def forget_participants(session: Session, chat_id: int, member_ids: Sequence[int]) -> None:
+    """Take people out of a draft they never saw."""
+    await session.run(
+        f"DELETE FROM participant WHERE chat_id = $1 AND member_id {session.among('$2')}",
+        chat_id,
+        session.many(member_ids),
+    )
+
+
+async def set_title(session: Session, chat_id: int, title: str) -> bool:
+    """Give a chat another title; False when it has this one already."""
+    changed = await session.one(
+        "UPDATE chat SET title = $2, title_key = $3 WHERE id = $1 AND title <> $2 RETURNING 1",
+        chat_id,
+        title,
+        text.search_key(title),
+    )
+    return changed is not None
+
+
+async def set_archived(session: Session, chat_id: int, member_id: int, *, archived: bool) -> None:
+    """Put a chat into a member's archive, or take it out."""
+    await session.run(
+        "UPDATE participant SET archived = $3 WHERE chat_id = $1 AND member_id = $2",
+        chat_id,
+        member_id,
+        int(archived),
+    )
+
+
+async def set_muted(session: Session, chat_id: int, member_id: int, *, muted: bool) -> None:
+    """Silence a chat for a member, or let it be heard again."""
+    await session.run(
+        "UPDATE participant SET muted = $3 WHERE chat_id = $1 AND member_id = $2",
+        chat_id,
+        member_id,
+        int(muted),
+    )
+
+
+async def move_read_mark(session: Session, chat_id: int, member_id: int, seq: int) -> None:
+    """Move a member's read mark forward."""
+    await session.run(
+        "UPDATE participant SET read_seq = $3"
+        " WHERE chat_id = $1 AND member_id = $2 AND read_seq < $3",
+        chat_id,
+        member_id,
+        seq,
+    )
+
+
 async def mark_barred(session: Session, entity_id: int, chat_id: int | None = None) -> None:
     """Note through which chats a barrier runs: of the organisation, or this one alone.
 
@@ -177,7 +297,10 @@ async def mark_barred(session: Session, entity_id: int, chat_id: int | None = No
 
 @dataclass(frozen=True, slots=True)
 class ChatRow:
-    """A chat as stored, with the acting member's own view of it when there is one."""
+    """A chat as stored, with the acting member's own view of it when there is one.
+
+    To a former participant its title and time are those of the moment of leaving.
+    """
 
     id: int
     uuid: str
@@ -189,18 +312,24 @@ class ChatRow:
     created_by_uuid: str | None
     created_at: int
     last_seq: int
-    last_at: int
+    moment: int
+    """When the last message was sent; of a draft, when it was made."""
     participant: str | None
+    until_position: int | None
     until_seq: int | None
     read_seq: int | None
     archived: int | None
     muted: int | None
 
 
+_MOMENT: Final = (
+    "CASE WHEN c.last_seq < 0 THEN c.created_at WHEN p.until_seq IS NULL THEN c.last_at ELSE"
+    " (SELECT u.at FROM message u WHERE u.chat_id = c.id AND u.seq = p.until_seq) END"
+)
 _CHAT: Final = (
-    "c.id, c.uuid, c.title, c.state, c.is_staff_only, c.butler_member_id, c.created_by_id,"
-    " b.uuid, c.created_at, c.last_seq, c.last_at, p.state, p.until_seq, p.read_seq,"
-    " p.archived, p.muted"
+    "c.id, c.uuid, COALESCE(p.until_title, c.title), c.state, c.is_staff_only,"
+    " c.butler_member_id, c.created_by_id, b.uuid, c.created_at, c.last_seq,"
+    f" {_MOMENT}, p.state, p.until_position, p.until_seq, p.read_seq, p.archived, p.muted"
 )
 _CHAT_FROM: Final = (
     " FROM chat c LEFT JOIN member b ON b.id = c.created_by_id"
@@ -234,11 +363,13 @@ async def chats_of(
     """Give a page of the member's chats, the one with the latest message first.
 
     `before` is (time, id) of the last chat of the page before. A draft counts by the time it was
-    made and is given to its creator alone. A former participant's chat keeps its place by the
-    last message of the chat.
+    made and is given to its creator alone. A former participant's chat stays where it was at the
+    moment of leaving, and is found by the title it had.
     """
-    moment = "CASE WHEN c.last_seq < 0 THEN c.created_at ELSE c.last_at END"
-    where = ["p.member_id = $1", "(c.state = 'active' OR c.created_by_id = $1)"]
+    where = [
+        "p.member_id = $1",
+        "(c.state = 'active' OR (c.state = 'draft' AND c.created_by_id = $1))",
+    ]
     values: list[Any] = [member_id]
 
     def bind(value: Any) -> str:
@@ -252,16 +383,17 @@ async def chats_of(
         pattern = (
             text.search_key(search).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         )
-        where.append(f"c.title_key LIKE {bind(f'%{pattern}%')} ESCAPE '\\'")
+        known_as = "COALESCE(p.until_title_key, c.title_key)"
+        where.append(f"{known_as} LIKE {bind(f'%{pattern}%')} ESCAPE '\\'")
     if updated_since is not None:
-        where.append(f"{moment} >= {bind(updated_since)}")
+        where.append(f"{_MOMENT} >= {bind(updated_since)}")
     if before is not None:
         time, number = bind(before[0]), bind(before[1])
-        where.append(f"({moment} < {time} OR ({moment} = {time} AND c.id < {number}))")
+        where.append(f"({_MOMENT} < {time} OR ({_MOMENT} = {time} AND c.id < {number}))")
     rows = await session.all(
         f"SELECT {_CHAT} FROM participant p JOIN chat c ON c.id = p.chat_id"
         " LEFT JOIN member b ON b.id = c.created_by_id"
-        f" WHERE {' AND '.join(where)} ORDER BY {moment} DESC, c.id DESC LIMIT {bind(limit)}",
+        f" WHERE {' AND '.join(where)} ORDER BY {_MOMENT} DESC, c.id DESC LIMIT {bind(limit)}",
         *values,
     )
     return [ChatRow(*row) for row in rows]
@@ -270,11 +402,13 @@ async def chats_of(
 async def participants_of(session: Session, chat_ids: Sequence[int]) -> dict[int, list[Row]]:
     """Give each chat's participants in the order of joining.
 
-    Rows: (chat_id, uuid, identifier, first_name, last_name, profile, state, read_seq).
+    Rows: (chat_id, uuid, identifier, first_name, last_name, profile, state, read_seq,
+    since_position, member_id, until_position).
     """
     rows = await session.all(
         "SELECT p.chat_id, m.uuid, m.identifier, m.first_name, m.last_name, m.profile, p.state,"
-        " p.read_seq FROM participant p JOIN member m ON m.id = p.member_id"
+        " p.read_seq, p.since_position, p.member_id, p.until_position"
+        " FROM participant p JOIN member m ON m.id = p.member_id"
         f" WHERE p.chat_id {session.among('$1')}"
         " ORDER BY p.chat_id, p.since_position, p.member_id",
         session.many(chat_ids),
@@ -283,6 +417,15 @@ async def participants_of(session: Session, chat_ids: Sequence[int]) -> dict[int
     for row in rows:
         found[row[0]].append(row)
     return found
+
+
+async def earlier_stays(session: Session, chat_ids: Sequence[int]) -> Sequence[Row]:
+    """Give stays before the present one: (chat_id, member_id, since_position, until_position)."""
+    return await session.all(
+        "SELECT chat_id, member_id, since_position, until_position FROM earlier_stay"
+        f" WHERE chat_id {session.among('$1')} ORDER BY chat_id, since_position",
+        session.many(chat_ids),
+    )
 
 
 async def unread_counts(
@@ -332,7 +475,6 @@ async def last_messages(
         " JOIN message m ON m.chat_id = c.id AND m.seq = CASE"
         " WHEN v.until_seq IS NULL OR v.until_seq > c.last_seq THEN c.last_seq"
         " ELSE v.until_seq END"
-        " LEFT JOIN part p ON p.entity_id = $1 AND p.position = m.position AND p.name = 'text'"
         f" WHERE c.id {session.among('$3')}",
         entity_id,
         member_id,
@@ -356,70 +498,21 @@ async def names_of(
     return members, {row[1]: row[2:4] for row in rows if row[0] == "key"}
 
 
-# -- the feed of a member ------------------------------------------------------------------------
-
-
-async def feed_of(
-    session: Session, member_id: int, after: int, until: int, limit: int
-) -> list[tuple[int, bytes]]:
-    """Give (position, leaf) of what a member may see after a position, in order.
-
-    The merge of the chats the member is or was in, each from joining to leaving, and of the
-    entries about the member. A draft is seen by its creator alone. It reads a little more than it
-    gives: only chats with something new are looked at, and each only as far as the merge goes.
-    """
-    chats = await session.all(
-        "SELECT c.id, p.since_position, p.until_position FROM participant p"
-        " JOIN chat c ON c.id = p.chat_id WHERE p.member_id = $1 AND c.last_position > $2"
-        " AND (p.until_position IS NULL OR p.until_position > $2)"
-        " AND (c.state = 'active' OR c.created_by_id = $1) ORDER BY c.id",
-        member_id,
-        after,
+async def events_at(session: Session, entity_id: int, positions: Sequence[int]) -> Sequence[Row]:
+    """Give (position, leaf, bytes of the title) of the entries behind event messages."""
+    return await session.all(
+        "SELECT e.position, e.leaf, (SELECT p.data FROM part p WHERE p.entity_id = $1"
+        " AND p.position = e.position AND p.name = 'title') FROM entry e"
+        f" WHERE e.entity_id = $1 AND e.position {session.among('$2')}",
+        entity_id,
+        session.many(positions),
     )
-    about = await session.all(
-        "SELECT position, leaf FROM entry WHERE subject_id = $1 AND chat_id IS NULL"
-        " AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
-        member_id,
-        after,
-        until,
-        limit,
+
+
+async def names_by_uuid(session: Session, uuids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give first and last names of members, by uuid."""
+    rows = await session.all(
+        f"SELECT uuid, first_name, last_name FROM member WHERE uuid {session.among('$1')}",
+        session.many(uuids),
     )
-    windows = [
-        (number, max(after, since - 1), until if last is None else min(until, last))
-        for number, since, last in chats
-    ]
-    in_chats = await _entries_of_chats(session, windows, limit)
-    merged = heapq.merge(about, in_chats, key=lambda row: row[0])
-    return [(row[0], bytes(row[1])) for row, _ in zip(merged, range(limit), strict=False)]
-
-
-async def _entries_of_chats(
-    session: Session, windows: Sequence[tuple[int, int, int]], limit: int
-) -> Sequence[Row]:
-    if not windows:
-        return []
-    if session.dialect == "postgresql":
-        return await session.all(
-            "SELECT e.position, e.leaf FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])"
-            " AS w (chat_id, after, until) CROSS JOIN LATERAL (SELECT position, leaf FROM entry"
-            " WHERE chat_id = w.chat_id AND position > w.after AND position <= w.until"
-            " ORDER BY position LIMIT $4) e ORDER BY e.position LIMIT $4",
-            *map(list, zip(*windows, strict=True)),
-            limit,
-        )
-    found: list[Row] = []
-    for chat_id, after, until in windows:
-        # The furthest position that can still be among the first `limit` is known as soon as
-        # there are so many: later chats are read only up to it.
-        bound = min(until, found[limit - 1][0]) if len(found) >= limit else until
-        rows = await session.all(
-            "SELECT position, leaf FROM entry WHERE chat_id = $1 AND position > $2"
-            " AND position <= $3 ORDER BY position LIMIT $4",
-            chat_id,
-            after,
-            bound,
-            limit,
-        )
-        if rows:
-            found = list(heapq.merge(found, rows, key=lambda row: row[0]))[:limit]
-    return found
+    return {row[0]: (row[1], row[2]) for row in rows}

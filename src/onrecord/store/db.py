@@ -117,6 +117,21 @@ class Caller:
     judge: Judge | None = None
 
 
+@dataclass(slots=True)
+class Figures:
+    """What an engine has committed since it was opened, for the operator to look at."""
+
+    commits: int = 0
+    works: int = 0
+    entries: int = 0
+
+    def committed(self, works: int, entries: int) -> None:
+        """Count one transaction."""
+        self.commits += 1
+        self.works += works
+        self.entries += entries
+
+
 class Item(Protocol):
     """One of many acts that are done together: the append path's item."""
 

@@ -1,18 +1,17 @@
-"""Members and groups: who is here, and who sees whom."""
+"""Members: who is here."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from onrecord.model import times
-from onrecord.model.access import PROFILES, STAFF, SYSTEM_ADMIN
-from onrecord.model.people import Group, Invitation, Member, Membership
+from onrecord.model.access import BUTLER, PROFILES, SYSTEM_ADMIN
+from onrecord.model.people import Invitation, Member, Membership
+from onrecord.store import groups
 from onrecord.store.db import Row, Session, add_row
-
-_STAFF_MOST: Final = STAFF
-"""Profiles 1 to 3 are the staff side; statements say `profile <= 3`."""
 
 _MEMBER: Final = (
     "m.id, m.uuid, m.entity_id, m.identifier, m.profile, m.first_name, m.last_name, m.state"
@@ -82,6 +81,19 @@ async def members_of(session: Session, entity_id: int, uuids: Sequence[str]) -> 
     return [_member(row) for row in rows]
 
 
+async def members_identified(
+    session: Session, entity_id: int, identifiers: Sequence[str]
+) -> list[Member]:
+    """Give the organisation's members of these identifiers, as many as there are, in any order."""
+    rows = await session.all(
+        f"SELECT {_MEMBER} FROM member m"
+        f" WHERE m.entity_id = $1 AND m.identifier {session.among('$2')}",
+        entity_id,
+        session.many(identifiers),
+    )
+    return [_member(row) for row in rows]
+
+
 async def first_system_admin(session: Session, entity_id: int) -> Member | None:
     """Give the organisation's oldest system administrator, an active one before others."""
     row = await session.one(
@@ -92,6 +104,26 @@ async def first_system_admin(session: Session, entity_id: int) -> Member | None:
         SYSTEM_ADMIN,
     )
     return _member(row) if row else None
+
+
+async def butler_of(session: Session, entity_id: int) -> Member:
+    """Give the organisation's Butler; there always is one."""
+    row = await session.one(
+        f"SELECT {_MEMBER} FROM member m WHERE m.entity_id = $1 AND m.profile = $2",
+        entity_id,
+        BUTLER,
+    )
+    assert row is not None  # noqa: S101 - it is made with the organisation
+    return _member(row)
+
+
+async def members_by_id(session: Session, ids: Sequence[int]) -> dict[int, Member]:
+    """Give members by their internal ids, in the order of these."""
+    rows = await session.all(
+        f"SELECT {_MEMBER} FROM member m WHERE m.id {session.among('$1')} ORDER BY m.id",
+        session.many(ids),
+    )
+    return {row[0]: _member(row) for row in rows}
 
 
 async def add_member(session: Session, member: Mapping[str, Any]) -> int:
@@ -111,135 +143,136 @@ async def activate_member(session: Session, member_id: int, account_id: int, at:
     )
 
 
-_MEMBERSHIP: Final = (
-    "e.uuid, m.uuid, m.identifier, m.profile, m.first_name, m.last_name, m.job_title,"
-    " m.primary_email, m.primary_phone_number, m.emails, m.phone_numbers, m.state,"
-    " m.data_reviewer_level, m.has_avatar, m.invitation, m.created_at, m.updated_at"
-)
-
-
-async def membership_of(session: Session, member_id: int) -> Membership | None:
-    """Give a member as administrators see it."""
-    row = await session.one(
-        f"SELECT {_MEMBERSHIP} FROM member m JOIN entity e ON e.id = m.entity_id WHERE m.id = $1",
-        member_id,
-    )
-    if row is None:
-        return None
-    groups = await session.all(
-        "SELECT g.uuid FROM group_member gm JOIN client_group g ON g.id = gm.group_id"
-        " WHERE gm.member_id = $1 ORDER BY g.id",
-        member_id,
-    )
-    return Membership(
-        entity_uuid=row[0],
-        entity_user_xref_uuid=row[1],
-        identifier=row[2],
-        enum_profile_id=row[3],
-        profile=PROFILES[row[3]].name,
-        first_name=row[4],
-        last_name=row[5],
-        job_title=row[6],
-        primary_email=row[7],
-        primary_phone_number=row[8],
-        emails=json.loads(row[9]),
-        phone_numbers=json.loads(row[10]),
-        state=row[11],
-        data_reviewer_level=row[12],
-        has_avatar=bool(row[13]),
-        group_uuids=[group[0] for group in groups],
-        invitation=msgspec.json.decode(row[14], type=Invitation) if row[14] else None,
-        created_at=times.wire(row[15]),
-        updated_at=times.wire(row[16]),
-    )
-
-
-# -- groups --------------------------------------------------------------------------------------
-
-_GROUP: Final = "g.id, g.uuid, g.name, g.state, g.is_default"
-
-
-def _group(row: Row) -> Group:
-    number, uuid, name, state, is_default = row
-    return Group(id=number, uuid=uuid, name=name, state=state, is_default=bool(is_default))
-
-
-async def add_group(session: Session, group: Mapping[str, Any]) -> int:
-    """Add a group from its columns; give the internal id."""
-    return await add_row(session, "client_group", group)
-
-
-async def groups_of(session: Session, entity_id: int, uuids: Sequence[str]) -> list[Group]:
-    """Give the organisation's groups of these UUIDs, as many as there are."""
-    rows = await session.all(
-        f"SELECT {_GROUP} FROM client_group g WHERE g.entity_id = $1"
-        f" AND g.uuid {session.among('$2')} ORDER BY g.id",
-        entity_id,
-        session.many(uuids),
-    )
-    return [_group(row) for row in rows]
-
-
-async def default_group(session: Session, entity_id: int) -> Group | None:
-    """Give the organisation's default group."""
-    row = await session.one(
-        f"SELECT {_GROUP} FROM client_group g WHERE g.entity_id = $1 AND g.is_default = 1",
-        entity_id,
-    )
-    return _group(row) if row else None
-
-
-async def has_active_staff(session: Session, group_id: int) -> bool:
-    """Whether a group has an active member of the staff side."""
-    row = await session.one(
-        "SELECT 1 FROM group_member gm JOIN member m ON m.id = gm.member_id"
-        " WHERE gm.group_id = $1 AND m.profile <= $2 AND m.state = 'active' LIMIT 1",
-        group_id,
-        _STAFF_MOST,
-    )
-    return row is not None
-
-
-async def add_group_member(session: Session, group_id: int, member_id: int) -> bool:
-    """Put a member into a group; False when it is there already."""
-    row = await session.one(
-        "INSERT INTO group_member (group_id, member_id) VALUES ($1, $2)"
-        " ON CONFLICT (group_id, member_id) DO NOTHING RETURNING 1",
-        group_id,
-        member_id,
-    )
-    return row is not None
-
-
-async def sharing_a_group(session: Session, member_id: int, others: Sequence[int]) -> set[int]:
-    """Give those of `others` who are in an active group with the member."""
-    rows = await session.all(
-        "SELECT DISTINCT b.member_id FROM group_member a"
-        " JOIN client_group g ON g.id = a.group_id AND g.state = 'active'"
-        " JOIN group_member b ON b.group_id = a.group_id"
-        f" WHERE a.member_id = $1 AND b.member_id {session.among('$2')}",
-        member_id,
-        session.many(others),
-    )
-    return {row[0] for row in rows}
-
-
-async def sharing_a_chat(session: Session, member_id: int, others: Sequence[int]) -> set[int]:
-    """Give those of `others` who are or were in a chat that has begun with the member."""
-    rows = await session.all(
-        "SELECT DISTINCT b.member_id FROM participant a"
-        " JOIN chat c ON c.id = a.chat_id AND c.state = 'active'"
-        " JOIN participant b ON b.chat_id = a.chat_id"
-        f" WHERE a.member_id = $1 AND b.member_id {session.among('$2')}",
-        member_id,
-        session.many(others),
-    )
-    return {row[0] for row in rows}
-
-
 async def entity_of_member(session: Session, uuid: str) -> str | None:
     """Give the uuid of the organisation a member belongs to."""
     row = await session.one(
         "SELECT e.uuid FROM member m JOIN entity e ON e.id = m.entity_id WHERE m.uuid = $1", uuid
     )
     return row[0] if row else None
+
+
+# -- as administrators see them -------------------------------------------------------------------
+
+_MEMBERSHIP: Final = (
+    "m.id, e.uuid, m.uuid, m.identifier, m.profile, m.first_name, m.last_name, m.job_title,"
+    " m.primary_email, m.primary_phone_number, m.emails, m.phone_numbers, m.state,"
+    " m.data_reviewer_level, m.has_avatar, m.invitation, m.created_at, m.updated_at"
+)
+_INVITATION: Final = msgspec.json.Decoder(Invitation)
+
+
+def stored_list(text: str) -> list[str]:
+    """Give a list that is stored as JSON as what puts that very JSON into an answer.
+
+    Decoding and encoding it again would cost a long list of members a third of its time.
+    """
+    return cast("list[str]", msgspec.Raw(text.encode()))
+
+
+def _membership(row: Row, group_uuids: list[str]) -> Membership:
+    return Membership(
+        entity_uuid=row[1],
+        entity_user_xref_uuid=row[2],
+        identifier=row[3],
+        enum_profile_id=row[4],
+        profile=PROFILES[row[4]].name,
+        first_name=row[5],
+        last_name=row[6],
+        job_title=row[7],
+        primary_email=row[8],
+        primary_phone_number=row[9],
+        emails=stored_list(row[10]),
+        phone_numbers=stored_list(row[11]),
+        state=row[12],
+        data_reviewer_level=row[13],
+        has_avatar=bool(row[14]),
+        group_uuids=group_uuids,
+        invitation=_INVITATION.decode(row[15]) if row[15] else None,
+        created_at=times.wire(row[16]),
+        updated_at=times.wire(row[17]),
+    )
+
+
+async def _with_groups(session: Session, rows: Sequence[Row]) -> list[tuple[int, Membership]]:
+    """Make (id, membership) of rows, with one statement for the groups of all of them."""
+    group_uuids: dict[int, list[str]] = defaultdict(list)
+    if rows:
+        found = await session.all(
+            "SELECT gm.member_id, g.uuid FROM group_member gm"
+            " JOIN client_group g ON g.id = gm.group_id"
+            f" WHERE gm.member_id {session.among('$1')} ORDER BY gm.group_id",
+            session.many([row[0] for row in rows]),
+        )
+        for member_id, uuid in found:
+            group_uuids[member_id].append(uuid)
+    return [(row[0], _membership(row, group_uuids.get(row[0], []))) for row in rows]
+
+
+async def membership_of(session: Session, member_id: int) -> Membership | None:
+    """Give a member as administrators see it."""
+    rows = await session.all(
+        f"SELECT {_MEMBERSHIP} FROM member m JOIN entity e ON e.id = m.entity_id WHERE m.id = $1",
+        member_id,
+    )
+    shown = await _with_groups(session, rows)
+    return shown[0][1] if shown else None
+
+
+async def memberships(  # noqa: PLR0913 - the filters of the list
+    session: Session,
+    entity_id: int,
+    *,
+    profile: int | None = None,
+    state: str | None = None,
+    group_id: int | None = None,
+    like: str | None = None,
+    updated_since: int | None = None,
+    after: int,
+    limit: int,
+) -> list[tuple[int, Membership]]:
+    """Give (id, membership) of at most `limit` members above the id `after`, by id.
+
+    The Butler only when asked for by profile. `like` is compared with the search key.
+    """
+    values: list[Any] = [entity_id, limit]
+    where: list[str] = []
+
+    def keep(condition: str, value: Any) -> None:
+        values.append(value)
+        where.append(condition.format(f"${len(values)}"))
+
+    # `+ 0` keeps the engines off indexes that would have them read and sort the rest every time.
+    if profile is None:
+        keep("m.profile + 0 <> {}", BUTLER)
+    else:
+        keep("m.profile + 0 = {}", profile)
+    if state is not None:
+        keep("m.state = {}", state)
+    if like is not None:
+        keep("m.search_key LIKE {} ESCAPE '\\'", like)
+    if updated_since is not None:
+        keep("m.updated_at >= {}", updated_since)
+    place = f"${len(values) + 1}"
+
+    async def read(which: str, value: Any) -> Sequence[Row]:
+        return await session.all(
+            f"SELECT {_MEMBERSHIP} FROM member m JOIN entity e ON e.id = m.entity_id"
+            f" WHERE {' AND '.join(where)} AND {which} ORDER BY m.id LIMIT $2",
+            *values,
+            value,
+        )
+
+    if group_id is None:
+        return await _with_groups(
+            session, await read(f"m.entity_id = $1 AND m.id > {place}", after)
+        )
+    rows = await groups.kept_in_groups(
+        session,
+        [group_id],
+        lambda ids: read(
+            f"m.entity_id + 0 = $1 AND m.id {session.among(place)}", session.many(ids)
+        ),
+        after=after,
+        limit=limit,
+    )
+    return await _with_groups(session, rows)

@@ -18,12 +18,14 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 import asyncpg
 
+from onrecord.model.access import Actor
 from onrecord.model.ports import Held
 from onrecord.store import migrations
 from onrecord.store.db import (
     COLUMN_TYPES,
     Caller,
     Change,
+    Figures,
     Insert,
     Item,
     NewerSchema,
@@ -32,8 +34,8 @@ from onrecord.store.db import (
     Stale,
     Unavailable,
 )
-from onrecord.store.record import Heads
-from onrecord.store.work import Many, Work, look, perform, perform_many
+from onrecord.store.record import NEVER_STALE, Heads
+from onrecord.store.work import Many, Names, Work, look, perform, perform_many
 
 POOL_SIZE: Final = 8
 GROUP_MOST: Final = 256
@@ -122,23 +124,23 @@ class PostgresSession:
 
     def __init__(self, connection: Any) -> None:
         """Use the connection, in whose transaction everything happens."""
-        self._connection = connection
+        self.connection = connection
 
     async def all(self, sql: str, *values: Any) -> Sequence[Row]:
         """Give every row."""
-        return cast("Sequence[Row]", await self._connection.fetch(sql, *values))
+        return cast("Sequence[Row]", await self.connection.fetch(sql, *values))
 
     async def one(self, sql: str, *values: Any) -> Row | None:
         """Give the first row, or None."""
-        return cast("Row | None", await self._connection.fetchrow(sql, *values))
+        return cast("Row | None", await self.connection.fetchrow(sql, *values))
 
     async def run(self, sql: str, *values: Any) -> None:
         """Run a statement that answers nothing."""
-        await self._connection.execute(sql, *values)
+        await self.connection.execute(sql, *values)
 
     async def each(self, sql: str, rows: Sequence[Row]) -> Sequence[Row]:
         """Run one prepared statement for each row of values, one after the other."""
-        return [found for row in rows for found in await self._connection.fetch(sql, *row)]
+        return [found for row in rows for found in await self.connection.fetch(sql, *row)]
 
     async def write(self, *changes: Change) -> None:
         """Make the changes with one statement, a column to an array."""
@@ -146,7 +148,7 @@ class PostgresSession:
         if present:
             text = _changes_text(tuple(_shape(change) for change in present))
             columns = [zip(*change.rows, strict=True) for change in present]
-            await self._connection.execute(text, *itertools.chain(*columns))
+            await self.connection.execute(text, *itertools.chain(*columns))
 
     def among(self, placeholder: str) -> str:
         """Compare with the array that `many` makes; the column tells its type."""
@@ -155,6 +157,57 @@ class PostgresSession:
     def many(self, values: Iterable[int] | Iterable[str]) -> Any:
         """Give the values as a list, which PostgreSQL takes as an array."""
         return list(values)
+
+
+@cache
+def _with_position(sql: str, number: int) -> str:
+    head = f"(SELECT access_position FROM head WHERE entity_id = ${number})"
+    return f"SELECT {head}, {sql.removeprefix('SELECT ')}"
+
+
+class _FreshSession(PostgresSession):
+    """A session whose first question tells as well whether the actor's verdict still holds."""
+
+    def __init__(self, session: Session, actor: Actor) -> None:
+        """Ask through the connection of `session`."""
+        assert isinstance(session, PostgresSession)  # noqa: S101 - it is this engine's
+        super().__init__(session.connection)
+        self._actor = actor
+        self._sure = actor.kind in NEVER_STALE
+
+    async def all(self, sql: str, *values: Any) -> Sequence[Row]:
+        """Give every row."""
+        if self._sure:
+            return await super().all(sql, *values)
+        if not sql.startswith("SELECT ") or sql.startswith("SELECT DISTINCT") or " UNION " in sql:
+            await self.make_sure()
+            return await super().all(sql, *values)
+        text = _with_position(sql, len(values) + 1)
+        rows = await super().all(text, *values, self._actor.entity_id)
+        if not rows:
+            await self.make_sure()
+            return rows
+        self._compare(rows[0][0])
+        return [row[1:] for row in rows]
+
+    async def one(self, sql: str, *values: Any) -> Row | None:
+        """Give the first row, or None."""
+        if self._sure:
+            return await super().one(sql, *values)
+        rows = await self.all(sql, *values)
+        return rows[0] if rows else None
+
+    async def make_sure(self) -> None:
+        """Raise Stale unless the verdict holds."""
+        if not self._sure:
+            sql = "SELECT access_position FROM head WHERE entity_id = $1"
+            row = await super().one(sql, self._actor.entity_id)
+            self._compare(row[0] if row else None)
+
+    def _compare(self, position: int | None) -> None:
+        self._sure = True  # or nobody asks any more
+        if position != self._actor.judged.entity:
+            raise Stale
 
 
 class PostgresStore:
@@ -170,8 +223,14 @@ class PostgresStore:
         self._running: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.figures = Figures()
+        self._names = Names()
         self._lock: Any = None
         self._lock_alone = False
+
+    def waiting(self) -> int:
+        """Give how many works wait for a group or run at this moment."""
+        return sum(map(len, self._waiting.values())) + len(self._running)
 
     async def open(self) -> None:
         """Connect; raises Unavailable, or NewerSchema."""
@@ -259,6 +318,7 @@ class PostgresStore:
 
     async def write(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
         """Run one work in a transaction of its own."""
+        self._refuse_when_closing()
 
         async def once(session: Session, heads: Heads) -> T:
             return await perform(session, heads, caller, run)
@@ -282,7 +342,26 @@ class PostgresStore:
 
     async def read(self, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
         """Run a work that changes nothing; every statement sees what was committed before it."""
-        return await self.ask(lambda session: look(session, caller, run))
+        actor = caller.actor
+        if actor is not None and not actor.leans_on_installation:
+            with contextlib.suppress(Stale):
+                return await self.ask(lambda session: self._read_fresh(session, caller, actor, run))
+        return await self.ask(lambda session: look(session, caller, run, self._names))
+
+    async def _read_fresh(
+        self, session: Session, caller: Caller, actor: Actor, run: Callable[[Work], Awaitable[T]]
+    ) -> T:
+        """Read as an actor judged before; Stale when access turns out to have changed since.
+
+        The first question of the work brings the access position along, which saves a round trip.
+        A refusal that came without a question must wait for it: a key that was stopped a moment
+        ago learns of that first.
+        """
+        fresh = _FreshSession(session, actor)
+        try:
+            return await run(Work(fresh, actor, caller.origin, Heads(fresh), names=self._names))
+        finally:
+            await fresh.make_sure()
 
     async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
         """Ask the tables, each statement on its own."""
@@ -302,7 +381,6 @@ class PostgresStore:
 
     async def _kept(self, awaitable: Awaitable[T]) -> T:
         """Finish a work even when its caller goes away, so that closing waits for it."""
-        self._refuse_when_closing()
         task = asyncio.ensure_future(awaitable)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -314,6 +392,7 @@ class PostgresStore:
         entities: Callable[[], Iterable[int]],
         *,
         judged: bool = True,
+        works: int = 1,
     ) -> T:
         """Run a transaction, again when an actor had gone stale: judged anew each time.
 
@@ -326,17 +405,21 @@ class PostgresStore:
         if not judged:
             return await self._transaction(once, sorted(set(entities())))
         with contextlib.suppress(Stale):
-            return await self._transaction(once)
+            return await self._transaction(once, works=works)
         async with contextlib.AsyncExitStack() as turns:
             for entity_id in sorted(set(entities())):
                 await turns.enter_async_context(self._turns[entity_id])
             for _ in range(STALE_TRIES):
                 with contextlib.suppress(Stale):
-                    return await self._transaction(once)
-            return await self._transaction(once, sorted(set(entities())))
+                    return await self._transaction(once, works=works)
+            return await self._transaction(once, sorted(set(entities())), works=works)
 
     async def _transaction(
-        self, once: Callable[[Session, Heads], Awaitable[T]], heads_first: Sequence[int] = ()
+        self,
+        once: Callable[[Session, Heads], Awaitable[T]],
+        heads_first: Sequence[int] = (),
+        *,
+        works: int = 1,
     ) -> T:
         """Run one transaction; again, a few times, when PostgreSQL broke it off."""
         for broken_off in range(1, TRIES + 1):
@@ -360,6 +443,7 @@ class PostgresStore:
             except _AWAY as error:
                 raise _unavailable(error) from error
             else:
+                self.figures.committed(works, heads.written)
                 return result
         raise AssertionError
 
@@ -381,7 +465,7 @@ class PostgresStore:
             return [item.caller.actor.entity_id for item in items if item.caller.actor]
 
         try:
-            outcomes = await self._tried(once, entities)
+            outcomes = await self._tried(once, entities, works=len(group))
         except Exception as error:  # noqa: BLE001 - every caller must be answered
             outcomes = [error] * len(group)
         for (_, future), outcome in zip(group, outcomes, strict=True):

@@ -80,6 +80,13 @@ class Heads:
     changed: set[int] = field(default_factory=set)
     seen: dict[int, int] = field(default_factory=dict)
     """Access positions read without a lock; `settle` compares again under it."""
+    begun: dict[int, int] = field(default_factory=dict)
+    """Where the heads stood when they were first taken."""
+
+    @property
+    def written(self) -> int:
+        """How many entries the transaction has written."""
+        return sum(head.position - self.begun[number] for number, head in self.held.items())
 
     async def take(self, entity_id: int) -> Head:
         """Lock the head row and give it."""
@@ -96,6 +103,7 @@ class Heads:
             position, at, hashes, access_position = row
             frontier = merkle.Frontier.from_bytes(position, hashes)
             head = self.held[entity_id] = Head(entity_id, position, at, frontier, access_position)
+            self.begun.setdefault(entity_id, position)
         return head
 
     def put(self, head: Head) -> list[Change]:
@@ -194,8 +202,7 @@ async def _settle_one(
         rows.access_position,
     )
     await session.write(*rows.changes(), *heads.put(end))
-    if rows.position // merkle.TILE != head.position // merkle.TILE:
-        await tree.write_tiles(session, entity_id, head.position, rows.position)
+    await tree.write_tiles(session, entity_id, head.position, rows.hashes)
 
 
 @dataclass(slots=True)

@@ -1,43 +1,55 @@
 """The tree over an organisation's entries: tiles of 256 hashes (RFC 9162, section 2.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from onrecord.proof import merkle
-from onrecord.store.db import Insert, Session
+from onrecord.store.db import Insert, Session, Update
 
 TILE_COLUMNS: Final = ("entity_id", "level", "idx", "hashes")
+TILE_BYTES: Final = merkle.TILE * merkle.HASH_BYTES
 
 
-async def write_tiles(session: Session, entity_id: int, before: int, after: int) -> None:
-    """Write the tiles that became full, and hand each one's root to the level above.
+async def write_tiles(
+    session: Session, entity_id: int, before: int, hashes: Sequence[bytes]
+) -> None:
+    """Write the tiles that leaf hashes following the first `before` entries made full.
 
     A tile of level 0 holds the 256 leaf hashes of full tiles only: at the right edge they are
     taken from the entries. Higher tiles grow by one hash whenever a tile below becomes full.
     """
-    for index in range(before // merkle.TILE, after // merkle.TILE):
-        tile = await _leaf_hashes(session, entity_id, index)
-        await session.write(Insert("tile", TILE_COLUMNS, [(entity_id, 0, index, tile)]))
-        await _grow(session, entity_id, 1, index, tile)
-
-
-async def _grow(session: Session, entity_id: int, level: int, number: int, below: bytes) -> None:
-    """Add the root of full tile `number` of the level below to its tile of this level."""
-    root = merkle.tile_root(below)
-    index, place = divmod(number, merkle.TILE)
-    if place == 0:
-        await session.write(Insert("tile", TILE_COLUMNS, [(entity_id, level, index, root)]))
+    first, begun = divmod(before, merkle.TILE)
+    if begun + len(hashes) < merkle.TILE:
         return
-    tile = (await _stored(session, entity_id, level, index) or b"") + root
-    await session.run(
-        "UPDATE tile SET hashes = $4 WHERE entity_id = $1 AND level = $2 AND idx = $3",
-        entity_id,
-        level,
-        index,
-        tile,
-    )
-    if place == merkle.TILE - 1:
-        await _grow(session, entity_id, level + 1, index, tile)
+    # What this very work has hashed is not read and hashed again: only what came before it.
+    start = await _leaf_hashes(session, entity_id, first, before) if begun else b""
+    leaves = start + b"".join(hashes)
+    full = [
+        leaves[at : at + TILE_BYTES] for at in range(0, len(leaves) - TILE_BYTES + 1, TILE_BYTES)
+    ]
+    rows = [(entity_id, 0, index, tile) for index, tile in enumerate(full, first)]
+    await session.write(Insert("tile", TILE_COLUMNS, rows))
+    await _grow(session, entity_id, 1, first, [merkle.tile_root(tile) for tile in full])
+
+
+async def _grow(
+    session: Session, entity_id: int, level: int, number: int, roots: Sequence[bytes]
+) -> None:
+    """Add the roots of full tiles, `number` and following of the level below, to this level."""
+    first, place = divmod(number, merkle.TILE)
+    tile = await _stored(session, entity_id, level, first) if place else None
+    grown = (tile or b"") + b"".join(roots)
+    tiles = [
+        (entity_id, level, index, grown[at : at + TILE_BYTES])
+        for index, at in enumerate(range(0, len(grown), TILE_BYTES), first)
+    ]
+    if place:
+        keys = ("entity_id", "level", "idx")
+        await session.write(Update("tile", keys, ("hashes",), [tiles[0]]))
+    await session.write(Insert("tile", TILE_COLUMNS, tiles[1:] if place else tiles))
+    full = [merkle.tile_root(row[3]) for row in tiles if len(row[3]) == TILE_BYTES]
+    if full:
+        await _grow(session, entity_id, level + 1, first, full)
 
 
 async def node_hashes(
@@ -57,7 +69,9 @@ async def node_hashes(
 
 async def _tile(session: Session, entity_id: int, level: int, index: int) -> bytes:
     stored = await _stored(session, entity_id, level, index)
-    return await _leaf_hashes(session, entity_id, index) if stored is None else stored
+    if stored is not None:
+        return stored
+    return await _leaf_hashes(session, entity_id, index, (index + 1) * merkle.TILE)
 
 
 async def _stored(session: Session, entity_id: int, level: int, index: int) -> bytes | None:
@@ -70,15 +84,14 @@ async def _stored(session: Session, entity_id: int, level: int, index: int) -> b
     return None if row is None else bytes(row[0])
 
 
-async def _leaf_hashes(session: Session, entity_id: int, index: int) -> bytes:
-    """Give the hashes of a tile of level 0 from the entries, as many as there are."""
-    first = index * merkle.TILE
+async def _leaf_hashes(session: Session, entity_id: int, index: int, until: int) -> bytes:
+    """Give the hashes of a tile of level 0 from the entries, as many as there are up to `until`."""
     rows = await session.all(
         "SELECT leaf FROM entry WHERE entity_id = $1 AND position > $2 AND position <= $3"
         " ORDER BY position",
         entity_id,
-        first,
-        first + merkle.TILE,
+        index * merkle.TILE,
+        until,
     )
     return b"".join(merkle.leaf_hash(bytes(row[0])) for row in rows)
 

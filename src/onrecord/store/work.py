@@ -2,15 +2,42 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from onrecord.model import record as entry_types
 from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID, Actor, Origin, service
 from onrecord.model.errors import Refusal
-from onrecord.store.db import Caller, Item, Outcome, Session
-from onrecord.store.record import ChatTip, Heads, Pending, settle
+from onrecord.store.db import Caller, Figures, Item, Outcome, Row, Session
+from onrecord.store.record import NEVER_STALE, ChatTip, Heads, Pending, settle
 
 T = TypeVar("T")
+
+NAMES_MOST: Final = 20_000
+"""Names remembered at the most; then they are read anew."""
+
+
+class Names:
+    """Names of members and keys that readers have met, true while access has not changed.
+
+    Whatever changes a name is an entry that changes access, so what was read under an access
+    position holds for every reader who was judged under the same one.
+    """
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._of: dict[int, tuple[int, dict[int, Row], dict[int, Row]]] = {}
+
+    def known_to(self, actor: Actor) -> tuple[dict[int, Row], dict[int, Row]]:
+        """Give what is remembered of members and of keys, to be read and added to."""
+        position = actor.judged.entity
+        if actor.kind in NEVER_STALE:
+            return {}, {}
+        known = self._of.get(actor.entity_id)
+        if known is None or known[0] != position or len(known[1]) + len(known[2]) > NAMES_MOST:
+            if len(self._of) > NAMES_MOST // 10:
+                self._of.clear()
+            known = self._of[actor.entity_id] = (position, {}, {})
+        return known[1], known[2]
 
 
 @dataclass(slots=True)
@@ -30,6 +57,8 @@ class Work:
     settled: bool = False
     on_settled: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What the work still has to write once its entries have their positions."""
+    names: Names = field(default_factory=Names)
+    """What may be taken from memory instead of the tables; works that write begin with nothing."""
 
     def record(  # noqa: PLR0913 - an entry has these members
         self,
@@ -105,11 +134,11 @@ async def perform(
     return result
 
 
-async def look(db: Session, caller: Caller, run: Callable[[Work], Awaitable[T]]) -> T:
+async def look(db: Session, caller: Caller, run: Callable[[Work], Awaitable[T]], names: Names) -> T:
     """Judge the caller, and run a work that changes nothing."""
     heads = Heads(db)
-    work = Work(db, await judged(db, heads, caller), caller.origin, heads)
-    return await run(work)
+    actor = await judged(db, heads, caller)
+    return await run(Work(db, actor, caller.origin, heads, names=names))
 
 
 Many = Callable[[Work, Sequence[Any]], Awaitable[Sequence[Outcome]]]
@@ -143,6 +172,11 @@ class Store(Protocol):
     """One engine: runs works, and reads."""
 
     dialect: Literal["sqlite", "postgresql"]
+    figures: Figures
+
+    def waiting(self) -> int:
+        """Give how many works wait for their turn."""
+        ...
 
     async def open(self) -> None:
         """Connect; raises Unavailable, or NewerSchema."""

@@ -13,6 +13,7 @@ from onrecord.store.db import Caller
 from onrecord.web.credentials import Address
 from onrecord.web.endpoint import Endpoint, Routes
 from onrecord.web.limits import Limits
+from onrecord.web.metrics import Metrics
 
 encode = msgspec.json.Encoder().encode
 """Encodes answers."""
@@ -33,6 +34,7 @@ class Call:
     app: App
     routes: Routes
     limits: Limits
+    metrics: Metrics
     endpoint: Endpoint
     headers: Mapping[bytes, bytes]
     query: Mapping[str, list[str]]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from onrecord.domain import chats, messages
+from onrecord.domain import chats, inbox, messages
 from onrecord.model import times
 from onrecord.model.chats import Chat, Message
 from onrecord.model.errors import Refusal, malformed
@@ -48,7 +48,113 @@ async def create_chat(work: Work, taken: CreateChat) -> ChatCreated:
         is_staff_only=taken.is_staff_only,
         first_text=taken.text,
     )
-    return ChatCreated(chat_uuid, await chats.view(work, chat_uuid))
+    return ChatCreated(chat_uuid, await inbox.view(work, chat_uuid))
+
+
+# -- acts in a chat ------------------------------------------------------------------------------
+
+
+class OneChat(msgspec.Struct):
+    """One chat."""
+
+    chat: Chat
+
+
+class Gone(msgspec.Struct):
+    """Nothing is left to be shown."""
+
+
+class RenameChat(Takes):
+    """Another title for a chat."""
+
+    chat_uuid: str
+    title: Annotated[str, msgspec.Meta(description="1 to 500 characters")]
+
+
+async def rename_chat(work: Work, taken: RenameChat) -> OneChat:
+    """Rename a chat."""
+    await chats.rename(work, taken.chat_uuid, taken.title)
+    return await _settled(work, taken.chat_uuid)
+
+
+class NameParticipants(Takes):
+    """Whom to add to a chat, or to take out of it."""
+
+    chat_uuid: str
+    entity_user_xref_uuids: list[str] | None = None
+    identifiers: list[str] | None = None
+
+
+async def invite_to_chat(work: Work, taken: NameParticipants) -> OneChat:
+    """Add participants."""
+    await chats.invite(work, taken.chat_uuid, taken.entity_user_xref_uuids, taken.identifiers)
+    return await _settled(work, taken.chat_uuid)
+
+
+async def remove_from_chat(work: Work, taken: NameParticipants) -> OneChat:
+    """Take participants out."""
+    await chats.remove(work, taken.chat_uuid, taken.entity_user_xref_uuids, taken.identifiers)
+    return await _settled(work, taken.chat_uuid)
+
+
+class NameChat(Takes):
+    """Which chat."""
+
+    chat_uuid: str
+
+
+async def leave_chat(work: Work, taken: NameChat) -> OneChat:
+    """Leave a chat."""
+    await chats.leave(work, taken.chat_uuid)
+    return await _settled(work, taken.chat_uuid)
+
+
+async def discard_chat(work: Work, taken: NameChat) -> Gone:
+    """Throw a draft away."""
+    await chats.discard(work, taken.chat_uuid)
+    return Gone()
+
+
+async def _settled(work: Work, chat_uuid: str) -> OneChat:
+    """Give the chat as it is after the act, whose place in the record must be known by then."""
+    await work.settle()
+    return OneChat(await inbox.view(work, chat_uuid))
+
+
+class ArchiveChat(Takes):
+    """Whether a chat is off one's own list."""
+
+    chat_uuid: str
+    archived: bool
+
+
+async def archive_chat(work: Work, taken: ArchiveChat) -> OneChat:
+    """Archive a chat, or take it out again."""
+    return OneChat(await inbox.archive(work, taken.chat_uuid, archived=taken.archived))
+
+
+class MuteChat(Takes):
+    """Whether a chat is silent for oneself."""
+
+    chat_uuid: str
+    muted: bool
+
+
+async def mute_chat(work: Work, taken: MuteChat) -> OneChat:
+    """Mute a chat, or let it be heard again."""
+    return OneChat(await inbox.mute(work, taken.chat_uuid, muted=taken.muted))
+
+
+class ReadChat(Takes):
+    """Up to which message one has read."""
+
+    chat_uuid: str
+    seq: Integer
+
+
+async def read_chat(work: Work, taken: ReadChat) -> OneChat:
+    """Move one's own read mark forward."""
+    return OneChat(await inbox.read(work, taken.chat_uuid, taken.seq))
 
 
 # -- sending: the append path --------------------------------------------------------------------
@@ -141,12 +247,6 @@ class GetChats(Takes):
     cursor: str | None = None
 
 
-class OneChat(msgspec.Struct):
-    """One chat."""
-
-    chat: Chat
-
-
 class ChatPage(msgspec.Struct):
     """A page of chats."""
 
@@ -173,7 +273,7 @@ async def get_chats(call: Call, taken: GetChats) -> Answer:
 
 
 async def _one(work: Work, taken: GetChats) -> OneChat:
-    return OneChat(await chats.view(work, taken.chat_uuid or ""))
+    return OneChat(await inbox.view(work, taken.chat_uuid or ""))
 
 
 async def _page(work: Work, taken: GetChats, cursor: str | None) -> tuple[list[Chat], str | None]:
@@ -183,13 +283,13 @@ async def _page(work: Work, taken: GetChats, cursor: str | None) -> tuple[list[C
             since = times.read(taken.updated_since)
         except ValueError:
             raise malformed("updated_since", "is not an RFC 3339 time with an offset") from None
-    return await chats.page(
+    return await inbox.page(
         work,
         archived=taken.archived,
         search=taken.search,
         updated_since=since,
         cursor=cursor,
-        limit=taken.limit or chats.PAGE_STREAMED,
+        limit=taken.limit or inbox.PAGE_STREAMED,
     )
 
 
@@ -232,6 +332,17 @@ def _either(name: str, value: int | None, synonym: int | None) -> int | None:
     return synonym if value is None else value
 
 
+_WRITING: Final[dict[str, Any]] = {
+    "method": "POST",
+    "kinds": CHAT_KEYS,
+    "permissions": ("can_write_chat",),
+    "acting": "required",
+    "gives": OneChat,
+    "mode": "write",
+    "tags": ("Chats",),
+}
+_PERSONAL: Final = "a personal view is no part of the record"
+
 ROWS: Final = (
     Endpoint(
         method="POST",
@@ -242,11 +353,86 @@ ROWS: Final = (
         acting="required",
         takes=CreateChat,
         gives=ChatCreated,
-        refusals=("RB015", "RB021", "RB785", "RF003", "RN006"),
+        refusals=("RB015", "RB021", "RB785", "RF003", "RF007", "RN006"),
         writes=("chat.created", "participant.joined", "message.sent"),
         handler=create_chat,
         mode="write",
         tags=("Chats",),
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/rename",
+        summary="Give a chat another title",
+        takes=RenameChat,
+        refusals=("RF001", "RF005", "RF007", "RN001"),
+        writes=("chat.renamed",),
+        handler=rename_chat,
+        **_WRITING,
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/invite",
+        summary="Add participants to a chat",
+        takes=NameParticipants,
+        refusals=(
+            *("RB015", "RB021", "RB785", "RF001", "RF002", "RF003", "RF005", "RF007", "RN001"),
+            "RN006",
+        ),
+        writes=("participant.joined",),
+        handler=invite_to_chat,
+        **_WRITING,
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/remove",
+        summary="Take participants out of a chat",
+        takes=NameParticipants,
+        refusals=("RB019", "RB785", "RF001", "RF002", "RF005", "RN001", "RN006"),
+        writes=("participant.removed",),
+        handler=remove_from_chat,
+        **_WRITING,
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/leave",
+        summary="Leave a chat",
+        takes=NameChat,
+        refusals=("RB019", "RF001", "RF005", "RN001"),
+        writes=("participant.left",),
+        handler=leave_chat,
+        **_WRITING,
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/discard",
+        summary="Throw a draft away",
+        takes=NameChat,
+        refusals=("RB019", "RF001", "RF005", "RN001"),
+        writes=("chat.discarded",),
+        handler=discard_chat,
+        **{**_WRITING, "gives": Gone},
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/archive",
+        summary="Take a chat off one's own list, or put it back",
+        takes=ArchiveChat,
+        refusals=("RF005", "RN001"),
+        writes_nothing=_PERSONAL,
+        handler=archive_chat,
+        **_WRITING,
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/mute",
+        summary="Silence a chat for oneself, or let it be heard again",
+        takes=MuteChat,
+        refusals=("RF005", "RN001"),
+        writes_nothing=_PERSONAL,
+        handler=mute_chat,
+        **_WRITING,
+    ),
+    Endpoint(
+        path=f"{BASE}/chats/read",
+        summary="Note how far one has read",
+        takes=ReadChat,
+        refusals=("RN001", "RN003"),
+        writes_nothing=_PERSONAL,
+        handler=read_chat,
+        **_WRITING,
     ),
     Endpoint(
         method="POST",
@@ -257,7 +443,7 @@ ROWS: Final = (
         acting="required",
         takes=SendText,
         gives=TextSent,
-        refusals=("RB017", "RF001", "RF005", "RN001"),
+        refusals=("RB017", "RF001", "RF005", "RF007", "RN001"),
         writes=("message.sent",),
         handler=sending,
         mode="many",
@@ -267,7 +453,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/chats",
-        summary="One chat, or the acting member's chats, latest message first",
+        summary="Read a chat, or list chats, latest message first",
         kinds=CHAT_KEYS,
         permissions=("can_read_chat",),
         acting="required",
@@ -281,7 +467,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/chats/messages/range",
-        summary="A window of a chat's messages",
+        summary="Read a window of a chat's messages",
         kinds=CHAT_KEYS,
         permissions=("can_read_chat",),
         acting="required",
@@ -295,7 +481,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/events",
-        summary="The record, as far as the acting member may see it",
+        summary="Read the record, as far as the acting member may see it",
         kinds=CHAT_KEYS,
         permissions=("can_read_chat",),
         acting="required",
@@ -308,7 +494,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/whoami",
-        summary="What this key is, and what it would be allowed",
+        summary="Tell what this key is, and what it would be allowed",
         kinds=CHAT_KEYS,
         acting="optional",
         takes=feed.GetWhoami,

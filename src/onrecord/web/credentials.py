@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from onrecord.domain.keys import Credential, hash_secret, parse_address
 from onrecord.model.errors import Refusal
+from onrecord.web.endpoint import ON_BEHALF_OF
 
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -16,7 +17,6 @@ HEADERS: Final[tuple[tuple[Literal["system", "master_user", "user"], bytes, byte
     ("master_user", b"x-master-user-api-key", b"x-master-user-api-key-secret"),
     ("user", b"x-user-api-key", b"x-user-api-key-secret"),
 )
-ON_BEHALF_OF: Final = "on-behalf-of"
 ENTITY: Final = b"on-behalf-of-entity-uuid"
 _LONGEST: Final = 500
 
@@ -34,7 +34,7 @@ def credential_of(
             continue
         secret = headers.get(secret_header)
         if not api_key or not secret:
-            raise Refusal("RU003", "The key's id and secret go together")
+            raise Refusal("RU003", "A key's id and secret go together, each in its header")
         named = headers.get(ON_BEHALF_OF.encode())
         entity = headers.get(ENTITY)
         credential = Credential(
@@ -52,7 +52,9 @@ def credential_of(
             credential.contradiction = mine is not None and mine.lower() != wanted.lower()
             credential.on_behalf_of = wanted
         return credential
-    raise Refusal("RU003")
+    raise Refusal(
+        "RU003", "Send a key's id and secret, such as X-SYS-API-KEY and X-SYS-API-KEY-SECRET"
+    )
 
 
 @lru_cache(maxsize=10_000)

@@ -1,49 +1,116 @@
-"""The example firm of `onrecord demo`: people, chats and keys, and lines to paste."""
+"""The example firm of `onrecord demo`: people, chats and keys, and lines to paste.
 
+Who they are and what they say stands in demonstration.json, in the scripts they write in. Their
+times are those of the first start: the record knows no other.
+"""
+
+import asyncio
+import importlib.resources
 import json
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import click
+import msgspec
+from argon2 import PasswordHasher
 
 from onrecord import app as composition
 from onrecord.app import App
-from onrecord.domain import chats, keys, members, messages, organisations
-from onrecord.model.access import CLIENT, INSTALLATION_ID, STAFF, Actor, Judged, Kind, Origin
-from onrecord.model.people import Member
+from onrecord.domain import (
+    butler,
+    chats,
+    groups,
+    inbox,
+    keys,
+    members,
+    messages,
+    organisations,
+)
+from onrecord.model.access import (
+    CLIENT,
+    INSTALLATION_ID,
+    PROFILES,
+    SYSTEM_ADMIN,
+    Actor,
+    Judged,
+    Kind,
+    Origin,
+)
+from onrecord.model.people import Group, Member
 from onrecord.store import access, record
 from onrecord.store.db import Caller, Session
 from onrecord.store.work import Work
 
-FIRM: Final = "Hartley & Rowe Advisers"
-ADMIN: Final = ("Miriam", "Okafor", "miriam.okafor@example.com")
-ADVISERS: Final = (
-    ("Tomás", "Hartley", "tomas.hartley@example.com", "ADV-1"),
-    ("Ingrid", "Rowe", "ingrid.rowe@example.com", "ADV-2"),
-)
-CLIENTS: Final = (
-    ("Priya", "Nair", "priya.nair@example.net", "CL-1001"),
-    ("George", "Lindqvist", "george.lindqvist@example.net", "CL-1002"),
-)
-TALK: Final = (
-    (
-        "Pension transfer",
-        (
-            (0, "Good morning Priya, the transfer value has arrived: **£182,400**."),
-            (1, "Thank you! Is that more than in the spring?"),
-            (0, "Yes, by about £3,100. I will send you the comparison this afternoon."),
-        ),
-    ),
-    (
-        "Annual review",
-        (
-            (0, "George, would Thursday at 10:00 suit you for the annual review?"),
-            (1, "Thursday is fine. Could we also look at the ISA?"),
-        ),
-    ),
-)
+T = TypeVar("T")
 _ABOUT: Final = "demo.json"
+_QUICK: Final = PasswordHasher(1, 8, 1)
+"""Nobody is told these passwords and nobody can guess them; hashing them slowly took seconds."""
+Judging = Callable[[Member, Session], Awaitable[Actor]]
+_SYSTEM: Final = ("can_export", "can_read_admin", "can_write_admin")
+_CHAT: Final = ("can_export", "can_read_chat", "can_write_chat", "can_read_contacts")
+
+
+class Person(msgspec.Struct):
+    """Somebody of the firm; `key` is what the talks call them."""
+
+    key: str
+    role: int
+    first: str
+    last: str
+    identifier: str | None = None
+    job: str = ""
+    teams: list[str] = []
+    pending: bool = False
+
+    @property
+    def email(self) -> str:
+        """The address: the firm's own, or one of a client."""
+        host = "example.com" if PROFILES[self.role].is_staff else "example.net"
+        return f"{self.username}@{host}"
+
+    @property
+    def username(self) -> str:
+        """The name of the login, which nobody knows the password of."""
+        return f"{self.key}.{'staff' if PROFILES[self.role].is_staff else 'client'}"
+
+
+class Line(msgspec.Struct, array_like=True):
+    """Who, what, and perhaps the number of the message it replies to."""
+
+    who: str
+    text: str
+    reply_to_seq: int | None = None
+
+
+class Talk(msgspec.Struct):
+    """A chat: who is in it, what is said, and what they do with it afterwards."""
+
+    title: str
+    who: list[str] = msgspec.field(name="with")
+    lines: list[Line] = []
+    staff_only: bool = False
+    renamed: str | None = None
+    leaves: list[str] = []
+    read_by: list[str] = []
+    archived_by: list[str] = []
+
+
+class Firm(msgspec.Struct):
+    """The whole example."""
+
+    name: str
+    settings: dict[str, Any]
+    teams: list[str]
+    people: list[Person]
+    talks: list[Talk]
+
+
+def firm() -> Firm:
+    """Read the example."""
+    text = (importlib.resources.files("onrecord.web") / "demonstration.json").read_bytes()
+    return msgspec.json.decode(text, type=Firm)
 
 
 async def furnish(app: App, address: str) -> None:
@@ -52,7 +119,7 @@ async def furnish(app: App, address: str) -> None:
     if path.exists():
         facts = json.loads(path.read_text("utf-8"))
     else:
-        facts = await _found(app)
+        facts = await _found(app, firm())
         path.write_text(json.dumps(facts), "utf-8")
     shown = {}
     for name, key in facts["keys"].items():
@@ -65,132 +132,171 @@ async def furnish(app: App, address: str) -> None:
         click.echo(line)
 
 
-async def _found(app: App) -> dict[str, Any]:
+# -- making it -----------------------------------------------------------------------------------
+
+
+async def _found(app: App, example: Firm) -> dict[str, Any]:
     host = await composition.origin_host(app)
-    firm = await composition.acting(app, None, lambda work: _firm(work, host))
-    entity = firm.entity_uuid
-    advisers = [await _person(app, entity, STAFF, *adviser, groups=()) for adviser in ADVISERS]
-    group_uuids = await composition.acting(app, entity, lambda work: _team(work, advisers))
-    clients = [
-        await _person(app, entity, CLIENT, *client, groups=group_uuids) for client in CLIENTS
-    ]
-    chat_uuids = []
-    for (title, talk), client, adviser in zip(TALK, clients, advisers, strict=True):
-        chat_uuids.append(await _talk(app, entity, title, talk, [adviser, client]))
+    founded = await composition.acting(app, None, lambda work: _organisation(work, example, host))
+    entity = founded.entity_uuid
+    admin = founded.entity_user_xref_uuid
+    people = await composition.acting(app, entity, lambda work: _people(work, example, admin))
+    await composition.acting(app, entity, lambda work: _welcome(work, example))
+    judge = _sessions(entity)
+    # At the same time, as in life: what is said together is committed together.
+    talks = [_talk(app, judge, talk, people) for talk in example.talks]
+    said = zip(example.talks, await asyncio.gather(*talks), strict=True)
+    chat_uuids = {talk.title: chat_uuid for talk, chat_uuid in said}
     made = {
         "system": await _key(app, entity, Kind.SYSTEM, "CRM synchronisation", _SYSTEM),
-        "master": await _key(app, entity, Kind.MASTER_USER, "Reminders", _MASTER),
+        "master": await _key(app, entity, Kind.MASTER_USER, "Reminders", _CHAT),
+        "user": await _key(app, entity, Kind.USER, "Own notes", _CHAT, people["ingrid"].uuid),
     }
     return {
         "entity_uuid": entity,
+        "name": example.name,
         "keys": made,
-        "adviser": advisers[0].uuid,
-        "group_uuid": group_uuids[0],
-        "chat_uuid": chat_uuids[0],
+        "adviser": people["tomas"].uuid,
+        "group_uuid": await composition.acting(app, entity, lambda work: _team(work, people)),
+        "chat_uuid": chat_uuids["Pension transfer"],
     }
 
 
-_SYSTEM: Final = ("can_export", "can_read_admin", "can_write_admin")
-_MASTER: Final = ("can_export", "can_read_chat", "can_write_chat", "can_read_contacts")
-
-
-async def _firm(work: Work, host: str) -> organisations.Founded:
-    first_name, last_name, email = ADMIN
+async def _organisation(work: Work, example: Firm, host: str) -> organisations.Founded:
+    admin = next(one for one in example.people if one.role == SYSTEM_ADMIN)
     new = organisations.NewOrganisation(
-        name=FIRM,
-        admin_email=email,
-        admin_first_name=first_name,
-        admin_last_name=last_name,
-        admin_username="miriam.okafor",
+        name=example.name,
+        admin_email=admin.email,
+        admin_first_name=admin.first,
+        admin_last_name=admin.last,
+        admin_username=admin.username,
         admin_password=secrets.token_urlsafe(16),
     )
     return await organisations.create(work, new, host)
 
 
-async def _person(
-    app: App,
-    entity: str,
-    profile: int,
-    first_name: str,
-    last_name: str,
-    email: str,
-    identifier: str,
-    *,
-    groups: tuple[str, ...],
-) -> Member:
+async def _people(work: Work, example: Firm, admin_uuid: str) -> dict[str, Member]:
+    """Make everybody and their teams, staff first: a team needs them before it takes clients."""
+    for name, value in example.settings.items():
+        await organisations.set_setting(work, name, value)
+    teams = {name: await groups.add_group(work, name) for name in example.teams}
+    people: dict[str, Member] = {}
+    for person in sorted(example.people, key=lambda one: one.role):
+        if person.role == SYSTEM_ADMIN:
+            people[person.key] = await members.pick(work, admin_uuid, None)
+        else:
+            in_teams = [teams[name] for name in person.teams]
+            people[person.key] = await _join(work, person, in_teams)
+    return people
+
+
+async def _team(work: Work, people: Mapping[str, Member]) -> str:
+    return (await groups.of_member(work, people["tomas"]))[0].group_uuid
+
+
+async def _join(work: Work, person: Person, teams: Sequence[Group]) -> Member:
+    staff = PROFILES[person.role].is_staff
     new = members.NewMember(
-        enum_profile_id=profile,
-        first_name=first_name,
-        last_name=last_name,
-        primary_email=email,
-        identifier=identifier,
-        job_title="Adviser" if profile == STAFF else "",
-        group_uuids=groups,
+        enum_profile_id=person.role,
+        first_name=person.first,
+        last_name=person.last,
+        primary_email=person.email,
+        identifier=person.identifier,
+        job_title=person.job,
+        group_uuids=() if staff else [team.uuid for team in teams],
         send_invitation=False,
     )
-
-    async def join(work: Work) -> Member:
-        member, _ = await members.create(work, new)
-        username = email.partition("@")[0]
-        return await members.activate(work, member.uuid, username, secrets.token_urlsafe(16))
-
-    return await composition.acting(app, entity, join)
-
-
-async def _team(work: Work, advisers: list[Member]) -> tuple[str, ...]:
-    group = await members.add_group(work, "Private clients")
-    for adviser in advisers:
-        await members.put_into_group(work, group, adviser)
-    return (group.uuid,)
+    member, _ = await members.create(work, new)
+    if not person.pending:
+        password = secrets.token_urlsafe(16)
+        await members.activate(work, member.uuid, person.username, password, hasher=_QUICK)
+    if staff:
+        for team in teams:
+            await groups.put_into_group(work, team, member)
+    return member
 
 
-async def _talk(
-    app: App, entity: str, title: str, talk: tuple[tuple[int, str], ...], who: list[Member]
-) -> str:
-    """Let two people talk, as if each had a session."""
-    (speaker, opening), *rest = talk
+async def _welcome(work: Work, example: Firm) -> None:
+    heard = await butler.recipients(work, butler.Audience(everyone=True))
+    await butler.say(work, heard, example.settings["butler_welcome_text"])
 
-    async def begin(work: Work) -> str:
-        return await chats.create(
-            work, uuids=[who[1].uuid], identifiers=None, title=title, first_text=opening
-        )
 
-    chat_uuid = await _by_hand(app, entity, who[speaker], begin)
-    for speaker, text in rest:
+async def _talk(app: App, judge: Judging, talk: Talk, people: Mapping[str, Member]) -> str:
+    """Let people talk, each as if by hand, and do with the chat what they do afterwards."""
 
-        async def say(work: Work, text: str = text) -> str:
-            await messages.send_text(work, chat_uuid, text)
-            return chat_uuid
+    async def by_hand(who: str, run: Callable[[Work], Awaitable[T]]) -> T:
+        reach = partial(judge, people[who])
+        actor = await app.store.ask(reach)
+        return await app.store.write(Caller(actor, Origin(keys.request_id()), reach), run)
 
-        await _by_hand(app, entity, who[speaker], say)
+    opening, *rest = talk.lines
+    first = opening.who
+    others = [people[who].uuid for who in talk.who if who != first]
+    chat_uuid = await by_hand(
+        first,
+        lambda work: chats.create(
+            work,
+            uuids=others,
+            identifiers=None,
+            title=talk.title,
+            is_staff_only=talk.staff_only,
+            first_text=opening.text,
+        ),
+    )
+    for line in rest:
+        await by_hand(line.who, partial(_say, chat_uuid, line))
+    if talk.renamed is not None:
+        renamed = talk.renamed
+        await by_hand(first, lambda work: chats.rename(work, chat_uuid, renamed))
+    for who in talk.leaves:
+        await by_hand(who, lambda work: chats.leave(work, chat_uuid))
+    for who in talk.read_by:
+        await by_hand(who, lambda work: inbox.read(work, chat_uuid, len(talk.lines) - 1))
+    for who in talk.archived_by:
+        await by_hand(who, lambda work: inbox.archive(work, chat_uuid, archived=True))
     return chat_uuid
 
 
-async def _by_hand(
-    app: App, entity: str, member: Member, run: Callable[[Work], Awaitable[str]]
-) -> str:
-    async def judge(session: Session) -> Actor:
+async def _say(chat_uuid: str, line: Line, work: Work) -> None:
+    await messages.send_text(work, chat_uuid, line.text, line.reply_to_seq)
+
+
+def _sessions(entity: str) -> Judging:
+    """Give what makes a member an actor as a session would: there are no sessions yet."""
+
+    async def judge(member: Member, session: Session) -> Actor:
         home = await access.entity_to_judge(session, entity)
         assert home is not None  # noqa: S101 - it was made just now
         _, _, installation = await record.head_of(session, INSTALLATION_ID)
         judged = Judged(home[1], installation)
         return Actor(Kind.SESSION, home[0].id, entity, member=member.ref, judged=judged)
 
-    actor = await app.store.ask(judge)
-    return await app.store.write(Caller(actor, Origin(keys.request_id()), judge), run)
+    return judge
 
 
-async def _key(app: App, entity: str, kind: Kind, name: str, permissions: tuple[str, ...]) -> str:
+async def _key(
+    app: App,
+    entity: str,
+    kind: Kind,
+    name: str,
+    permissions: tuple[str, ...],
+    owner: str | None = None,
+) -> str:
     made = await composition.acting(
         app,
         entity,
-        lambda work: keys.create(work, kind=kind, name=name, permissions=permissions),
+        lambda work: keys.create(
+            work, kind=kind, name=name, permissions=permissions, member_uuid=owner
+        ),
     )
     return made.api_key
 
 
+# -- telling of it -------------------------------------------------------------------------------
+
+
 def _lines(address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey]) -> list[str]:
-    system, master = shown["system"], shown["master"]
+    system, master, user = shown["system"], shown["master"], shown["user"]
     once = secrets.token_hex(4)
     entity_api = f"{address}/entity-service/sys-api"
     chat_api = f"{address}/chat-service/api"
@@ -213,15 +319,16 @@ def _lines(address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey]) -
     text = json.dumps({"chat_uuid": facts["chat_uuid"], "text": "The comparison is ready."})
     return [
         "",
-        f"OnRecord serves the example firm {FIRM}",
+        f"OnRecord serves the example firm {facts['name']}",
         "",
         f"  address            {address}",
-        f"  specification      {address}/openapi.json",
+        f"  documentation      {address}/docs",
         f"  organisation       {facts['entity_uuid']}",
         f"  system key         {system.api_key}  secret {system.secret}",
         f"  master-user key    {master.api_key}  secret {master.secret}",
-        f"  adviser            {facts['adviser']}  ({ADVISERS[0][0]} {ADVISERS[0][1]})",
-        f"  chat               {facts['chat_uuid']}  ({TALK[0][0]})",
+        f"  user key           {user.api_key}  secret {user.secret}  (Ingrid Rowe)",
+        f"  adviser            {facts['adviser']}  (Tomás Hartley)",
+        f"  chat               {facts['chat_uuid']}  (Pension transfer)",
         "",
         "The keys get new secrets at every start. Paste these into another terminal.",
         "",

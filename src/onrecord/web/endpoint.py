@@ -4,6 +4,7 @@ The router, the specification, the reference pages and the table tests read the 
 call that nobody guards cannot be written.
 """
 
+import json
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from onrecord.model.errors import (
 )
 from onrecord.store.work import Many
 
+ON_BEHALF_OF: Final = "on-behalf-of"
+"""Names the acting member, as a header or in the query of any call."""
 JSON_LIMIT: Final = 1024 * 1024
 """The largest JSON body, in bytes."""
 
@@ -61,6 +64,8 @@ class Answer:
     stream: AsyncGenerator[bytes] | None = None
     """What follows instead of `body`, piece by piece. If it fails the connection is cut before the
     final chunk, so that nobody takes the answer for whole."""
+    caching: str | None = None
+    """What Cache-Control says instead of no-store."""
 
 
 Handler = Callable[..., Any]
@@ -124,6 +129,13 @@ class Endpoint:
         return msgspec.json.Decoder(self.takes)
 
     @cached_property
+    def names(self) -> tuple[bytes, ...]:
+        """Every field that may stand in the body, at any depth, as JSON spells it."""
+        _, components = msgspec.json.schema_components([self.takes])
+        known = {name for one in components.values() for name in one.get("properties", ())}
+        return tuple(msgspec.json.encode(name) for name in sorted(known))
+
+    @cached_property
     def codes(self) -> tuple[str, ...]:
         """Every error this call may answer with, in the order of the catalogue."""
         codes = {*COMMON, *self.refusals}
@@ -162,25 +174,67 @@ class Routes:
         endpoint = methods.get("GET" if method == "HEAD" else method)
         if endpoint is None:
             allow = [*methods, "HEAD"] if "GET" in methods else [*methods]
-            raise Refusal("RN005", "This path does not take the method", allow=allow)
+            raise Refusal("RN005", f"This path takes {' and '.join(allow)}", allow=allow)
         return endpoint
 
 
 # -- decoding ------------------------------------------------------------------------------------
 
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
+_SPELLED_OUT: Final = re.compile(rb"\\u00(?:[67][0-9a-fA-F]|5[fF])")
+"""A letter that nobody needs to escape: it may hide a field's name."""
 _PLACE: Final = re.compile(r" - at `\$([^`]*)`$")
+_GOT: Final = re.compile(r"^Expected `([^`]+)`, got `([^`]+)`$")
+_WORDS: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+"""What people call the types that a validation error names."""
+_ABSENT_WHEN_BLANK: Final = frozenset({"cursor", "limit", "search"})
+"""Parameters that a first round of a loop sends without a value. An id without one is a mistake."""
 
 
 def decode_body(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, ...]]:
     """Decode a JSON body; give it and the names of unknown fields, which are ignored.
 
-    RB001: no JSON object. RB002: a field is missing. RB003: a field has the wrong type.
+    RB001: no JSON object. RB002: a field is missing. RB003: a field has the wrong type, or is
+    given twice.
     """
     try:
-        return endpoint.decoder.decode(body), ()
+        taken: Takes = endpoint.decoder.decode(body)
+        ignored: tuple[str, ...] = ()
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError, RecursionError):
-        return _decode_slowly(endpoint, body)
+        taken, ignored = _decode_slowly(endpoint, body)
+    # Names are counted as they stand; only what looks suspicious is read once more.
+    for name in endpoint.names:
+        if body.count(name) > 1:
+            _refuse_repeated(endpoint, body)
+            break
+    else:
+        if _SPELLED_OUT.search(body):
+            _refuse_repeated(endpoint, body)
+    return taken, ignored
+
+
+def _refuse_repeated(endpoint: Endpoint, body: bytes) -> None:
+    """RB003 for a field given twice: which of the values counts would be anybody's guess."""
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        seen = set()
+        for name, _ in pairs:
+            if name in seen and msgspec.json.encode(name) in endpoint.names:
+                raise malformed(name, "is given twice")
+            seen.add(name)
+
+    try:
+        json.loads(body, object_pairs_hook=look)
+    except (ValueError, RecursionError) as error:  # it is stricter in some things
+        raise Refusal("RB001", "The body is not valid JSON") from error
 
 
 def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, ...]]:
@@ -190,7 +244,8 @@ def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, .
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         if _has_lone_surrogate(body):
             raise Refusal("RB003", "a text holds a lone surrogate") from error
-        raise Refusal("RB001", "The body is not valid JSON") from error
+        why = "is not valid JSON" if body.strip() else "is empty; send a JSON object"
+        raise Refusal("RB001", f"The body {why}") from error
     if not isinstance(values, dict):
         raise Refusal("RB001", "The body is not a JSON object")
     known = endpoint.takes.__struct_fields__
@@ -202,8 +257,6 @@ def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, .
 
 def _has_lone_surrogate(body: bytes) -> bool:
     r"""Whether the body is JSON but for a \ud800-like escape that stands alone."""
-    import json  # noqa: PLC0415 - only on this rare path
-
     try:
         json.dumps(json.loads(body), ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -213,18 +266,25 @@ def _has_lone_surrogate(body: bytes) -> bool:
     return False
 
 
-def decode_query(endpoint: Endpoint, query: Mapping[str, list[str]]) -> Takes:
-    """Decode query parameters; lists are repeated or separated by commas."""
+def decode_query(
+    endpoint: Endpoint, query: Mapping[str, list[str]]
+) -> tuple[Takes, tuple[str, ...]]:
+    """Decode query parameters; give them and the names of unknown ones, which are ignored.
+
+    Lists are repeated or separated by commas.
+    """
     values: dict[str, Any] = {}
-    for name in endpoint.takes.__struct_fields__:
+    known = endpoint.takes.__struct_fields__
+    ignored = tuple(name for name in query if name not in known and name != ON_BEHALF_OF)
+    for name in known:
         given = query.get(name)
-        if given is None:
+        if given is None or (given[-1] == "" and name in _ABSENT_WHEN_BLANK):
             continue
         if name in _list_fields(endpoint.takes):
             values[name] = [part for text in given for part in text.split(",") if part]
         else:
             values[name] = given[-1]
-    return convert(endpoint.takes, values, strict=False)
+    return convert(endpoint.takes, values, strict=False), ignored
 
 
 _lists: dict[type, frozenset[str]] = {}
@@ -263,9 +323,21 @@ def explained(error: msgspec.ValidationError) -> Refusal:
     if absent and not path:
         return missing(absent[1])
     pointer = _pointer(path + (f".{absent[1]}" if absent else ""))
-    why = _PLACE.sub("", message)
+    why = "is required" if absent else _in_words(_PLACE.sub("", message))
     code = "RB002" if absent else "RB003"
-    return Refusal(code, f"{pointer or 'the body'}: {why}", fields=[FieldError(pointer, why)])
+    return Refusal(
+        code, f"{pointer.lstrip('/') or 'The body'} {why}", fields=[FieldError(pointer, why)]
+    )
+
+
+def _in_words(message: str) -> str:
+    """Say what must be in the words of the documentation instead of the decoder's."""
+    got = _GOT.match(message)
+    if got:
+        wanted = " or ".join(_WORDS.get(name, name) for name in got[1].split(" | "))
+        return f"must be {wanted}, not {_WORDS.get(got[2], got[2])}"
+    words = re.sub(r"`([a-z]+)`", lambda name: _WORDS.get(name[1], name[0]), message)
+    return re.sub("^Expected ", "must be ", words)
 
 
 def _pointer(path: str) -> str:

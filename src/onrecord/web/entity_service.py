@@ -5,10 +5,11 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from onrecord.domain import members, record
-from onrecord.model.errors import Refusal
+from onrecord.model import times
+from onrecord.model.errors import Refusal, malformed
 from onrecord.model.people import Membership
 from onrecord.store.work import Work
-from onrecord.web import feed
+from onrecord.web import feed, lists
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import SYSTEM_KEYS, Answer, Endpoint, Nothing, Takes
 
@@ -73,9 +74,61 @@ class OneMember(msgspec.Struct):
 
 async def get_member(work: Work, taken: GetMember) -> OneMember:
     """Give one member."""
-    if taken.primary_email and not taken.entity_user_xref_uuid and not taken.identifier:
-        return OneMember(await members.with_email(work, taken.primary_email))
-    return OneMember(await members.view(work, taken.entity_user_xref_uuid, taken.identifier))
+    return OneMember(
+        await members.view(work, taken.entity_user_xref_uuid, taken.identifier, taken.primary_email)
+    )
+
+
+class ListMembers(Takes):
+    """Which members; the Butler only when asked for by role."""
+
+    enum_profile_id: int | None = None
+    profile: str | None = None
+    state: str | None = None
+    group_uuid: str | None = None
+    search: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    updated_since: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    cursor: str | None = None
+
+
+class MemberPage(msgspec.Struct):
+    """A page of members."""
+
+    entity_memberships: list[Membership]
+    next_cursor: str | None
+
+
+async def list_members(call: Call, taken: ListMembers) -> Answer:
+    """Give members: a page with `limit`, else everything."""
+    since = None if taken.updated_since is None else _moment("updated_since", taken.updated_since)
+
+    async def read_page(cursor: str | None) -> tuple[list[Membership], str | None]:
+        return await call.app.store.read(
+            call.caller,
+            lambda work: members.page(
+                work,
+                enum_profile_id=taken.enum_profile_id,
+                profile=taken.profile,
+                state=taken.state,
+                group_uuid=taken.group_uuid,
+                search=taken.search,
+                updated_since=since,
+                cursor=cursor,
+                limit=taken.limit or members.PAGE_STREAMED,
+            ),
+        )
+
+    return await lists.answer(
+        call, "entity_memberships", read_page, cursor=taken.cursor, whole=taken.limit is None
+    )
+
+
+def _moment(name: str, value: str) -> int:
+    try:
+        return times.read(value)
+    except ValueError:
+        raise malformed(name, "is not an RFC 3339 time with an offset") from None
 
 
 # -- the record ----------------------------------------------------------------------------------
@@ -165,6 +218,7 @@ _CREATE: Final[dict[str, Any]] = {
         "RB019",
         "RB020",
         "RF006",
+        "RF007",
         "RF024",
         "RN002",
         "RN006",
@@ -191,7 +245,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/entity-memberships",
-        summary="One member",
+        summary="Read a member",
         kinds=SYSTEM_KEYS,
         permissions=("can_read_admin",),
         takes=GetMember,
@@ -203,8 +257,21 @@ ROWS: Final = (
     ),
     Endpoint(
         method="GET",
+        path=f"{BASE}/entity-memberships/list",
+        summary="List members",
+        kinds=SYSTEM_KEYS,
+        permissions=("can_read_admin",),
+        takes=ListMembers,
+        gives=MemberPage,
+        refusals=("RN002", "RU029"),
+        handler=list_members,
+        mode="script",
+        tags=("Members",),
+    ),
+    Endpoint(
+        method="GET",
         path=f"{BASE}/events",
-        summary="The organisation's record",
+        summary="Read the organisation's record",
         kinds=SYSTEM_KEYS,
         permissions=("can_export",),
         takes=feed.GetEvents,
@@ -216,7 +283,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/whoami",
-        summary="What this key is, and what it would be allowed",
+        summary="Tell what this key is, and what it would be allowed",
         kinds=SYSTEM_KEYS,
         entity="optional",
         takes=feed.GetWhoami,
@@ -228,7 +295,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/record/checkpoint",
-        summary="The signed checkpoint",
+        summary="Read the signed checkpoint",
         kinds=SYSTEM_KEYS,
         permissions=("can_export",),
         takes=GetCheckpoint,
@@ -241,7 +308,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/record/proof",
-        summary="An inclusion proof",
+        summary="Prove that an entry belongs to the record",
         kinds=SYSTEM_KEYS,
         permissions=("can_export",),
         takes=GetProof,
@@ -254,7 +321,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path=f"{BASE}/record/consistency",
-        summary="A consistency proof",
+        summary="Prove that the record only grew",
         kinds=SYSTEM_KEYS,
         permissions=("can_export",),
         takes=GetConsistency,
@@ -267,7 +334,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path="/livez",
-        summary="Whether the process runs",
+        summary="Tell whether the process runs",
         kinds=frozenset(),
         gives=Status,
         handler=livez,
@@ -277,7 +344,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path="/readyz",
-        summary="Whether requests can be answered",
+        summary="Tell whether requests can be answered",
         kinds=frozenset(),
         gives=Status,
         handler=readyz,
@@ -287,7 +354,7 @@ ROWS: Final = (
     Endpoint(
         method="GET",
         path="/.well-known/onrecord-keys",
-        summary="The keys that checkpoints and seals are verified with",
+        summary="Read the keys that checkpoints and seals are verified with",
         kinds=frozenset(),
         produces="text/plain",
         handler=verifier_keys,

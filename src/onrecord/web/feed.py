@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from onrecord.domain import chats, keys, members, messages, record
+from onrecord.domain import groups, inbox, keys, members, messages, record
 from onrecord.model import times
 from onrecord.model.access import Actor
 from onrecord.model.errors import Refusal, malformed
@@ -36,10 +36,44 @@ class GetEvents(Takes):
     expand: bool = False
 
 
+class EntryActor(msgspec.Struct):
+    """Who did what an entry tells of. What there is none of is left out."""
+
+    kind: str
+    entity_user_xref_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    api_key_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Entry(msgspec.Struct):
+    """An entry of the record, as it was hashed. Ids that it does not concern are left out."""
+
+    # Only a description: entries are given out as the very bytes that were hashed.
+    v: int
+    entity_uuid: str
+    position: int
+    at: str
+    type: str
+    actor: EntryActor
+    data: dict[str, Any]
+    content: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    chat_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    chat_index: int | msgspec.UnsetType = msgspec.UNSET
+    chat_prev: int | msgspec.UnsetType = msgspec.UNSET
+    seq: int | msgspec.UnsetType = msgspec.UNSET
+    entity_user_xref_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    group_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    other_group_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    api_key_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    account_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    organisation_uuid: str | msgspec.UnsetType = msgspec.UNSET
+    object: Any = msgspec.UNSET
+
+
 class Events(msgspec.Struct):
     """Entries as they are hashed, where to go on, and where the record ends now."""
 
-    events: list[dict[str, Any]]
+    events: list[Entry]
     next_after: int
     head: int
 
@@ -84,7 +118,7 @@ def _encoded(page: record.Feed, objects: list[Any] | None) -> bytes:
 
 
 async def _expanded(work: Work, page: record.Feed) -> list[Any]:
-    """Give the object each entry concerns as it is now: message, member or chat; else null."""
+    """Give what each entry concerns as it is now: message, member, chat or group; else null."""
     objects: list[Any] = []
     for leaf in page.leaves:
         entry = msgspec.json.decode(leaf)
@@ -99,9 +133,12 @@ async def _object(work: Work, entry: dict[str, Any]) -> Any:
     if "seq" in entry:
         return await messages.one(work, entry["chat_uuid"], entry["seq"])
     if "chat_uuid" in entry:
-        return await chats.view(work, entry["chat_uuid"])
+        return await inbox.view(work, entry["chat_uuid"])
     if work.actor.member is None and entry["type"].startswith("member."):
         return await members.view(work, entry["entity_user_xref_uuid"], None)
+    if work.actor.member is None and entry["type"].startswith("group."):
+        group = await groups.pick(work, entry["group_uuid"])
+        return await groups.shown(work, group, with_members=False)
     return None
 
 
@@ -171,7 +208,7 @@ async def _verdict(session: Session, call: Call, method: str, path: str) -> Verd
     """Judge another call with the very function that judges it when it is made."""
     assert call.credential is not None  # noqa: S101 - the endpoint takes keys
     try:
-        endpoint = call.routes.find(method, path)
+        endpoint = call.routes.find(method, path.partition("?")[0])
         if endpoint.kinds:
             await keys.judge(session, call.credential, endpoint.demand)
     except Refusal as refusal:

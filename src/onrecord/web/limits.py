@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
+from math import ceil
 from typing import Final
 
 from onrecord.model.errors import Refusal
@@ -46,26 +47,28 @@ class Limits:
         self._keys = Windows()
         self._failures = Windows()
         self._streams: dict[int, int] = {}
+        self._alone: set[Hashable] = set()
 
     def count_request(
         self, key_id: int, own: tuple[int, int] | None
     ) -> tuple[tuple[str, str], ...]:
-        """Count a request of a key and give the response's headers; RU029 when it is too many.
-
-        Headers as in draft-ietf-httpapi-ratelimit-headers.
-        """
+        """Count a request of a key and give the response's headers; RU029 when it is too many."""
         limit = own or self._default
         if limit is None:
             return ()
         requests, seconds = limit
         left, to_go = self._keys.count(key_id, requests, seconds)
-        wait = int(to_go) + 1
+        wait = max(1, ceil(to_go))
+        headers = _headers("key", limit, left, wait)
         if left < 0:
-            raise Refusal("RU029", f"At most {requests} requests in {seconds} s", retry_after=wait)
-        return (
-            ("RateLimit-Policy", f'"key";q={requests};w={seconds}'),
-            ("RateLimit", f'"key";r={left};t={wait}'),
-        )
+            detail = f"At most {requests} requests in {seconds} s"
+            raise Refusal("RU029", detail, retry_after=wait, headers=headers)
+        return headers
+
+    @property
+    def streams(self) -> int:
+        """How many streams are under way, of all keys."""
+        return sum(self._streams.values())
 
     def check_streams(self, key_id: int) -> None:
         """Refuse one more stream of a key (RU029) when it has four under way."""
@@ -83,15 +86,42 @@ class Limits:
             if not self._streams[key_id]:
                 del self._streams[key_id]
 
+    @contextmanager
+    def alone(self, what: Hashable | None) -> Iterator[None]:
+        """Refuse (RB023) what is under way in this process already; None may be so often."""
+        if what is None:
+            yield
+            return
+        if what in self._alone:
+            raise Refusal("RB023")
+        self._alone.add(what)
+        try:
+            yield
+        finally:
+            self._alone.discard(what)
+
     def failed(self, address: str | None) -> None:
         """Count a failed authentication; RU029 instead of the failure when there were too many.
 
         A right key is never asked here, so it is never refused for its neighbours' failures.
         """
-        requests, seconds = FAILURES
-        left, to_go = self._failures.count(_neighbourhood(address), requests, seconds)
+        left, to_go = self._failures.count(_neighbourhood(address), *FAILURES)
         if left < 0:
-            raise Refusal("RU029", "Too many failed authentications", retry_after=int(to_go) + 1)
+            wait = max(1, ceil(to_go))
+            headers = _headers("address", FAILURES, left, wait)
+            detail = "Too many failed authentications"
+            raise Refusal("RU029", detail, retry_after=wait, headers=headers)
+
+
+def _headers(
+    what: str, limit: tuple[int, int], left: int, wait: int
+) -> tuple[tuple[str, str], ...]:
+    """Give the headers that tell of a limit (draft-ietf-httpapi-ratelimit-headers)."""
+    requests, seconds = limit
+    return (
+        ("RateLimit-Policy", f'"{what}";q={requests};w={seconds}'),
+        ("RateLimit", f'"{what}";r={max(left, 0)};t={wait}'),
+    )
 
 
 def _neighbourhood(address: str | None) -> str:

@@ -1,5 +1,6 @@
 """Lists: with `limit` one page and a cursor, without it everything, streamed page by page."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -39,6 +40,7 @@ async def _everything(
     with place:
         yield b'{"%s":[' % name.encode() + _items(page)
         while cursor is not None:
+            await asyncio.sleep(0)  # reading on SQLite never waits, and others have their turn
             page, cursor = await read_page(cursor)
             if page:
                 yield b"," + _items(page)

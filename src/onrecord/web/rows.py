@@ -2,6 +2,22 @@
 
 from typing import Final
 
-from onrecord.web import chat_service, entity_service, openapi
+from onrecord.web import (
+    butler,
+    chat_service,
+    contacts,
+    entity_service,
+    groups,
+    openapi,
+    operations,
+)
 
-ROWS: Final = (*entity_service.ROWS, *chat_service.ROWS, *openapi.ROWS)
+ROWS: Final = (
+    *entity_service.ROWS,
+    *groups.ROWS,
+    *chat_service.ROWS,
+    *contacts.ROWS,
+    *butler.ROWS,
+    *operations.ROWS,
+    *openapi.ROWS,
+)

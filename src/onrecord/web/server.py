@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, Final
 
 from onrecord.app import App
@@ -31,6 +32,7 @@ from onrecord.web.endpoint import (
     parse_query,
 )
 from onrecord.web.limits import Limits
+from onrecord.web.metrics import Metrics
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -43,6 +45,9 @@ BODY_SECONDS: Final = 60
 
 STALLED_SECONDS: Final = 60
 """How long the client of a stream may take nothing."""
+
+CUT_OFF: Final = 500
+"""As what a request is counted whose answer did not come to its end."""
 
 _REQUEST_ID: Final = re.compile(rb"[\x20-\x7e]{1,128}")
 _JSON: Final = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
@@ -59,16 +64,24 @@ class Server:
         self.routes = Routes(rows)
         self._actors: dict[tuple[Any, ...], Actor] = {}
         self.limits = Limits(app.settings.rate_limit)
+        self.metrics = Metrics(rows)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            begun = perf_counter()
+            calls = self.metrics.begun(scope["method"], scope["path"])
+            status = CUT_OFF
+            try:
+                status = await self._http(scope, receive, send)
+            finally:
+                calls.ended(status, perf_counter() - begun)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 4404})
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request, and give the status it was answered with."""
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
@@ -79,10 +92,10 @@ class Server:
         try:
             answer = await self._answer(scope, receive, headers, origin, extra)
         except Refusal as refusal:
-            answer = self._problem(refusal, origin)
+            answer = self._refused(refusal, origin)
         except Unavailable as error:
             log.warning("unavailable: %s", error, extra={"request_id": origin.request_id})
-            answer = self._problem(Refusal("RX503"), origin)
+            answer = self._refused(Refusal("RX503"), origin)
         except Exception:
             log.exception(
                 "unexpected failure of %s %s",
@@ -90,11 +103,13 @@ class Server:
                 scope["path"],
                 extra={"request_id": origin.request_id},
             )
-            answer = self._problem(Refusal("RX500"), origin)
+            answer = self._refused(Refusal("RX500"), origin)
         if log.isEnabledFor(logging.DEBUG):
             told = {"request_id": origin.request_id}
             log.debug("%s %s %d", scope["method"], scope["path"], answer.status, extra=told)
-        await _send(send, answer, origin.request_id, extra, with_body=scope["method"] != "HEAD")
+        with_body = scope["method"] != "HEAD"
+        await _send(send, answer, origin.request_id, extra, with_body=with_body)
+        return answer.status
 
     async def _answer(
         self,
@@ -114,6 +129,7 @@ class Server:
             self.app,
             self.routes,
             self.limits,
+            self.metrics,
             endpoint,
             headers,
             query,
@@ -203,6 +219,7 @@ class Server:
         if credential.key is None:
             # Not the id itself: it may be a secret pasted into the wrong place.
             log.info("unknown key of kind %s from %s", credential.kind, credential.address)
+            self.metrics.unknown_keys[credential.kind] += 1
         if refusal.code == "RU001":
             self.limits.failed(str(credential.address) if credential.address else None)
 
@@ -218,7 +235,9 @@ class Server:
             if call.fault is not None and call.endpoint.takes is not Nothing:
                 raise call.fault
             if call.endpoint.method == "GET":
-                return decode_query(call.endpoint, call.query)
+                taken, ignored = decode_query(call.endpoint, call.query)
+                _name_ignored(call, ignored)
+                return taken
             return await _decoded(call, receive)
         except Refusal:
             await self.make_sure(call.caller)
@@ -265,7 +284,8 @@ class Server:
 
     # -- problems --------------------------------------------------------------------------------
 
-    def _problem(self, refusal: Refusal, origin: Origin) -> Answer:
+    def _refused(self, refusal: Refusal, origin: Origin) -> Answer:
+        self.metrics.refusals[refusal.code] += 1
         return problem(refusal, origin.request_id, self.app.settings.public_url)
 
 
@@ -281,7 +301,7 @@ def problem(refusal: Refusal, request_id: str, public_url: str = "") -> Answer:
     }
     if refusal.fields:
         body["errors"] = [_field(one) for one in refusal.fields]
-    headers = []
+    headers = [*refusal.headers]
     retry_after = refusal.retry_after
     if retry_after is None and refusal.code == "RX503":
         retry_after = RETRY_AFTER_SECONDS
@@ -321,9 +341,13 @@ async def _decoded(call: Call, receive: Receive) -> Any:
         raise Refusal("RB001", "The body did not arrive in time") from None
     call.idempotency = idempotency.asked_for(call)
     taken, ignored = decode_body(call.endpoint, call.body)
-    if ignored:
-        call.extra.append(("Ignored-Fields", _header_list(ignored)))
+    _name_ignored(call, ignored)
     return taken
+
+
+def _name_ignored(call: Call, names: Sequence[str]) -> None:
+    if names:
+        call.extra.append(("Ignored-Fields", _header_list(names)))
 
 
 async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
@@ -355,7 +379,9 @@ def _header_list(names: Sequence[str]) -> str:
     return ", ".join(re.sub(r"[^\x21-\x7e]", "_", name) for name in shown)
 
 
-_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+NOT_MODIFIED: Final = 304
 
 
 @lru_cache(maxsize=256)
@@ -374,12 +400,13 @@ async def _send(
     headers = [
         _content_type(answer.content_type),
         (b"x-request-id", request_id.encode("ascii")),
-        *_ALWAYS,
+        _NO_STORE if answer.caching is None else (b"cache-control", answer.caching.encode()),
+        _NO_SNIFF,
     ]
     if answer.headers or extra:
         more = (*answer.headers, *extra)
         headers += [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in more]
-    if answer.stream is None:
+    if answer.stream is None and answer.status != NOT_MODIFIED:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if answer.stream is not None and with_body:

@@ -1,10 +1,12 @@
 -- Searching people and groups, barriers, participants who come back, long Butler calls.
 
--- The form in which names are searched (model.text.search_key). Rows from before are filled as far
--- as the engines can; a name with other capitals than ASCII's is found again once it is edited.
+-- The form in which names are searched (model.people.member_search_key: two lines). Rows from
+-- before are filled as far as the engines can; a name with other capitals than ASCII's is found
+-- again once it is edited.
 ALTER TABLE member ADD COLUMN search_key TEXT NOT NULL DEFAULT '';
 UPDATE member SET search_key = lower(first_name || ' ' || last_name || ' '
-  || COALESCE(primary_email, '') || ' ' || COALESCE(identifier, ''));
+  || COALESCE(identifier, '') || ' ' || emails || '
+' || COALESCE(primary_email, ''));
 CREATE INDEX member_entity ON member (entity_id, id);
 
 ALTER TABLE client_group ADD COLUMN search_key TEXT NOT NULL DEFAULT '';
@@ -26,6 +28,10 @@ CREATE INDEX barrier_entity ON barrier (entity_id);
 ALTER TABLE chat ADD COLUMN barred INT NOT NULL DEFAULT 0;
 CREATE INDEX chat_barred ON chat (entity_id) WHERE barred = 1;
 
+-- The title a former participant knows the chat by: what it is called later is news.
+ALTER TABLE participant ADD COLUMN until_title TEXT;
+ALTER TABLE participant ADD COLUMN until_title_key TEXT;
+
 -- Earlier stays of participants who left and came back: their feed shows each stay.
 CREATE TABLE earlier_stay (
   chat_id INT NOT NULL,
@@ -42,7 +48,7 @@ CREATE INDEX entry_general ON entry (entity_id, position)
   WHERE chat_id IS NULL AND subject_id IS NULL;
 
 -- How far a call that goes in slices has come: number 0 is the plan, then the answer of each slice.
--- They go when the whole answer is stored.
+-- They go when their time is over.
 CREATE TABLE slice (
   scope TEXT NOT NULL,
   key TEXT NOT NULL,
