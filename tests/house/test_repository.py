@@ -123,7 +123,9 @@ def test_the_development_lock_repeats_the_other_one() -> None:
     assert pins("requirements.lock") <= pins("requirements-dev.lock")
 
 
-@pytest.mark.parametrize("script", ["scripts/run", "scripts/test", "scripts/lock", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/run", "scripts/test", "scripts/lock", "scripts/reference", ".ci/run"]
+)
 def test_a_script_can_be_executed_and_stops_at_errors(script: str) -> None:
     file = ROOT / script
     assert os.access(file, os.X_OK)

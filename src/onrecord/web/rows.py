@@ -2,15 +2,7 @@
 
 from typing import Final
 
-from onrecord.web import (
-    butler,
-    chat_service,
-    contacts,
-    entity_service,
-    groups,
-    openapi,
-    operations,
-)
+from onrecord.web import butler, chat_service, contacts, docs, entity_service, groups, operations
 
 ROWS: Final = (
     *entity_service.ROWS,
@@ -19,5 +11,5 @@ ROWS: Final = (
     *contacts.ROWS,
     *butler.ROWS,
     *operations.ROWS,
-    *openapi.ROWS,
+    *docs.ROWS,
 )
