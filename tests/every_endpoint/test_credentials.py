@@ -4,6 +4,7 @@ import pytest
 
 from onrecord.domain import keys, organisations
 from onrecord.model.access import PERMISSIONS, Kind
+from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS
 from onrecord.web.endpoint import Endpoint
 from onrecord.web.rows import ROWS
 from tests.cast import ApiKey, make_key
@@ -156,6 +157,14 @@ def test_open_endpoints_need_no_credential(sqlite_world: World) -> None:
         "/readyz",
         "/openapi.json",
         "/.well-known/onrecord-keys",
+        "/.well-known/security.txt",
+        "/metrics",
+        "/docs",
+        *(f"/docs/{name}" for name in NAVIGATION if name),
+        *(f"/docs/assets/{name}" for name in ASSETS),
+        *REDIRECTS,
     }
+    sqlite_world.restart(security_contact="mailto:security@example.com")
     for row in opened:
-        assert make(sqlite_world, row, None).status_code == 200
+        expected = 308 if row.path in REDIRECTS else 200
+        assert make(sqlite_world, row, None).status_code == expected

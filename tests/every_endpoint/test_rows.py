@@ -7,14 +7,16 @@ import pytest
 
 from onrecord.model.access import PERMISSIONS, Kind
 from onrecord.model.errors import CATALOGUE
-from onrecord.model.record import TYPES
-from onrecord.web.endpoint import Endpoint, Takes
-from onrecord.web.openapi import specification
+from onrecord.model.record import IDS, TYPES
+from onrecord.web import fields
+from onrecord.web.endpoint import Endpoint, Takes, decode_body
+from onrecord.web.openapi import EXAMPLES, Problem, calls_of, specification
 from onrecord.web.rows import ROWS
-from tests.every_endpoint.calls import acting_for, make
+from tests.every_endpoint.calls import acting_for, good, make
 from tests.world import World, accepted
 
 SPECIFICATION = specification(ROWS)
+CALLS = calls_of(ROWS)
 
 
 def name(row: Endpoint) -> str:
@@ -88,6 +90,7 @@ def test_the_specification_has_the_shape_of_openapi_31() -> None:
         for operation in methods.values():
             operations.append(operation["operationId"])
             assert operation["responses"]["200"]["content"]
+            assert operation["description"]
             for parameter in operation.get("parameters", []):
                 assert {"name", "in", "schema"} <= parameter.keys()
                 assert parameter["in"] in {"query", "header"}
@@ -95,7 +98,13 @@ def test_the_specification_has_the_shape_of_openapi_31() -> None:
             assert len(set(names)) == len(names)
             for requirement in operation["security"]:
                 assert requirement.keys() <= SPECIFICATION["components"]["securitySchemes"].keys()
-    assert len(set(operations)) == len(operations) == len(ROWS)
+    assert len(set(operations)) == len(operations) == len(CALLS)
+
+
+def test_the_specification_forbids_no_field_besides_those_it_names() -> None:
+    schemas = SPECIFICATION["components"]["schemas"]
+    for row in CALLS:
+        assert "additionalProperties" not in schemas.get(row.takes.__name__, {})
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -113,19 +122,75 @@ def test_every_reference_leads_somewhere() -> None:
 
     walk(SPECIFICATION)
     assert found
-    schemas = SPECIFICATION["components"]["schemas"]
     for reference in found:
-        assert reference.startswith("#/components/schemas/")
-        assert reference.rpartition("/")[2] in schemas
+        root, components, section, name_of = reference.split("/")
+        assert (root, components) == ("#", "components")
+        assert name_of in SPECIFICATION["components"][section]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_every_field_is_described_and_every_description_is_used() -> None:
+    types: list[Any] = [Problem]
+    for row in CALLS:
+        types += [row.takes, *row.answers]
+    used = set()
+    for kind in fields.structs(types).values():
+        for field in msgspec.structs.fields(kind):
+            one = f"{kind.__name__}.{field.encode_name}"
+            found = fields.about(kind, field.encode_name)
+            assert found is not None, f"say in web/fields.py what {one} means"
+            assert found.text.endswith("."), one
+            used.add(id(found))
+    assert {name for name, found in fields.TABLE.items() if id(found) not in used} == set()
+
+
+def test_a_uuid_is_declared_as_such_and_nothing_else_is() -> None:
+    for component, shape in SPECIFICATION["components"]["schemas"].items():
+        for field, one in shape.get("properties", {}).items():
+            text = str({key: one[key] for key in one if key not in {"description", "examples"}})
+            told_back = f"{component}.{field}" in fields.TOLD_BACK
+            is_uuid = field.endswith(("_uuid", "_uuids")) and not told_back
+            assert ("'format': 'uuid'" in text) == is_uuid, (component, field)
+
+
+def test_what_an_entry_concerns_has_a_place_in_its_schema() -> None:
+    entry = SPECIFICATION["components"]["schemas"]["Entry"]
+    assert entry["properties"].keys() >= IDS
+    assert {"required", "properties"} <= entry.keys()
+    assert len(entry["properties"]["object"]["anyOf"]) == 5
+
+
+@pytest.mark.parametrize("row", [row for row in CALLS if row.method == "POST"], ids=name)
+def test_the_example_of_a_body_works_when_sent(world: World, row: Endpoint) -> None:
+    cast = world.cast
+    example = EXAMPLES[row.path]
+    taken, ignored = decode_body(row, msgspec.json.encode(example))
+    assert isinstance(taken, row.takes)
+    assert ignored == ()
+    make(world, row, None)
+    kind, key = next((kind, key) for kind, key in cast.keys_of_firm().items() if kind in row.kinds)
+    # Whom and what it names is of another firm; all else is sent as it stands.
+    named = {"CL-1001": cast.priya.uuid, "ADV-1": cast.olga.uuid, "ADV-2": cast.olga.uuid}
+    there = good(world, row, 3).json or {}
+    body = {
+        field: there.get(field, value) if field.endswith("_uuid") else value
+        for field, value in example.items()
+        if field != "identifiers"
+    }
+    if "identifiers" in example:
+        body["entity_user_xref_uuids"] = [named[one] for one in example["identifiers"]]
+    response = make(world, row, key, json=body, acting=acting_for(row, cast, kind))
+    assert response.status_code == 200, response.text
+    if row.path.endswith("butler-says/send-text"):
+        assert response.json()["failed"] == 0
+
+
+@pytest.mark.parametrize("row", CALLS, ids=name)
 def test_the_specification_documents_each_refusal(row: Endpoint) -> None:
     operation = SPECIFICATION["paths"][row.path][row.method.lower()]
     for code in row.codes:
         response = operation["responses"][str(CATALOGUE[code].status)]
         assert f"{code}: {CATALOGUE[code].title}" in response["description"]
-        assert "application/problem+json" in response["content"]
+        assert response["$ref"] == "#/components/responses/Problem"
     assert "405" in operation["responses"]
     assert bool(operation["security"]) == bool(row.kinds)
     if row.method == "POST":

@@ -1,0 +1,41 @@
+"""Whether anything at all has changed in an installation: what the table tests ask of refusals."""
+
+import hashlib
+import re
+from importlib.resources import files
+from typing import Any
+
+from onrecord.store import migrations
+from tests.world import World
+
+NOT_FACTS = {"idempotency", "slice", "checkpoint"}
+"""Tables of stored answers and of notes made when they are asked for: nothing anybody did."""
+
+
+def _tables() -> list[str]:
+    texts = [file.read_text("utf-8") for file in files(migrations).iterdir() if _is_sql(file.name)]
+    names = re.findall(r"^CREATE TABLE (\w+)", "\n".join(texts), re.MULTILINE)
+    return sorted({*names} - NOT_FACTS)
+
+
+def _is_sql(name: str) -> bool:
+    return name.endswith(".sql")
+
+
+TABLES = _tables()
+_COUNTS = ", ".join(f"(SELECT count(*) FROM {table})" for table in TABLES)  # noqa: S608 - the names are those of our own tables
+
+
+def counts(world: World) -> tuple[Any, ...]:
+    """Give the number of rows of each table, and how far the records are: quick to ask."""
+    return world.rows(f"SELECT {_COUNTS}, (SELECT sum(position) FROM head)")[0]  # noqa: S608 - the names are those of our own tables
+
+
+def digests(world: World) -> dict[str, str]:
+    """Give a digest of the whole content of each table."""
+    return {table: _digest(world, table) for table in TABLES}
+
+
+def _digest(world: World, table: str) -> str:
+    rows = sorted(repr(row) for row in world.rows(f"SELECT * FROM {table}"))  # noqa: S608 - the names are those of our own tables
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()
