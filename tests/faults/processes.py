@@ -154,6 +154,7 @@ class Client:
         on_behalf_of: Person | str | None = None,
         json_body: Any = None,
         idempotency: str | None = None,
+        request_id: str | None = None,
     ) -> Reply:
         """Make one request and read the whole answer."""
         headers = dict(key.headers) if key else {}
@@ -161,6 +162,8 @@ class Client:
             headers["on-behalf-of"] = uuid_of(on_behalf_of)
         if idempotency is not None:
             headers["Idempotency-Key"] = idempotency
+        if request_id is not None:
+            headers["X-Request-Id"] = request_id
         body = None
         if json_body is not None:
             body = json.dumps(json_body).encode()
@@ -199,7 +202,16 @@ class Client:
 GONE = (OSError, http.client.HTTPException)
 """What a client meets when the server is killed under its hands."""
 SEND = "/chat-service/api/chats/messages/send-text"
-CREATE_CHAT = "/chat-service/api/chats/create"
+CHATS = "/chat-service/api/chats"
+CREATE_CHAT = f"{CHATS}/create"
+RENAME = f"{CHATS}/rename"
+INVITE = f"{CHATS}/invite"
+REMOVE = f"{CHATS}/remove"
+LEAVE = f"{CHATS}/leave"
+DISCARD = f"{CHATS}/discard"
+SAY = f"{CHATS}/butler-says/send-text"
+GROUPS = "/entity-service/sys-api/groups"
+BARRIERS = "/entity-service/sys-api/barriers"
 CREATE_MEMBER = "/entity-service/sys-api/entity-memberships/create"
 CREATE_MEMBER_V2 = f"{CREATE_MEMBER}/v2"
 EVENTS = "/entity-service/sys-api/events"

@@ -5,119 +5,15 @@ The entries are replayed, and everything the tables show is compared with what t
 
 import hashlib
 import json
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 from onrecord.model import times
-from onrecord.model.access import INSTALLATION_UUID, VIA, Kind
+from onrecord.model.access import INSTALLATION_UUID
 from onrecord.model.record import TYPES, check
 from onrecord.proof import canonical, checkpoint, merkle, note
 from onrecord.store import tree
+from tests.faults.told import Told, ToldGroup
 from tests.world import World
-
-
-@dataclass(slots=True)
-class Told:
-    """What the entries of one organisation tell, replayed from the first to the last."""
-
-    entity: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    members: dict[str, dict[str, Any]] = field(default_factory=dict)
-    groups: dict[str, tuple[str, bool, set[str]]] = field(default_factory=dict)
-    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
-    chats: dict[str, dict[str, Any]] = field(default_factory=dict)
-    messages: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    denied: Counter[str] = field(default_factory=Counter)
-
-    def tell(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        """Take in the next entry."""
-        act = getattr(self, "_" + entry["type"].replace(".", "_"), None)
-        if act is not None:
-            act(entry, parts)
-
-    def _entity_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        if entry["organisation_uuid"] == entry["entity_uuid"]:
-            assert entry["position"] == 1
-            self.entity = {"name": parts["name"], "state": "active"}
-
-    def _entity_state_changed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        self.entity["state"] = entry["data"]["state"]
-
-    def _setting_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        self.settings[entry["data"]["key"]] = parts["setting"]
-
-    def _member_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        self.members[entry["entity_user_xref_uuid"]] = {
-            **parts["profile"],
-            "profile": entry["data"]["enum_profile_id"],
-            "state": entry["data"]["state"],
-        }
-
-    def _member_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        self.members[entry["entity_user_xref_uuid"]]["state"] = "active"
-
-    def _group_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        self.groups[entry["group_uuid"]] = (parts["name"], entry["data"]["is_default"], set())
-
-    def _group_member_added(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        inside = self.groups[entry["group_uuid"]][2]
-        assert entry["entity_user_xref_uuid"] not in inside
-        inside.add(entry["entity_user_xref_uuid"])
-
-    def _key_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        data = entry["data"]
-        self.keys[entry["api_key_uuid"]] = {
-            "name": parts["name"],
-            "kind": data["kind"],
-            "permissions": data["permissions"],
-            "cidr_blocks": data["cidr_blocks"],
-            "member": entry.get("entity_user_xref_uuid"),
-            "state": "active",
-        }
-
-    def _key_deactivated(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        assert self.keys[entry["api_key_uuid"]]["state"] == "active"
-        self.keys[entry["api_key_uuid"]]["state"] = "deactivated"
-
-    def _key_used_denied(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        self.denied[entry["data"]["error_code"]] += entry["data"]["count"]
-
-    def _chat_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        assert entry["chat_index"] == 1
-        self.chats[entry["chat_uuid"]] = {
-            "title": parts["title"],
-            "state": "draft",
-            "is_staff_only": int(entry["data"]["is_staff_only"]),
-            "participants": {},
-            "created": entry["position"],
-        }
-        self.messages[entry["chat_uuid"]] = []
-
-    def _participant_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        inside = self.chats[entry["chat_uuid"]]["participants"]
-        assert entry["entity_user_xref_uuid"] not in inside
-        inside[entry["entity_user_xref_uuid"]] = "active"
-
-    def _message_sent(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
-        said = self.messages[entry["chat_uuid"]]
-        assert entry["seq"] == len(said)
-        reply = entry["data"].get("reply_to_seq")
-        assert reply is None or reply < entry["seq"]
-        author = entry["actor"]["entity_user_xref_uuid"]
-        assert self.chats[entry["chat_uuid"]]["participants"][author] == "active"
-        self.chats[entry["chat_uuid"]]["state"] = "active"
-        said.append(
-            (
-                entry["position"],
-                author,
-                times.read(entry["at"]),
-                reply,
-                VIA[Kind(entry["actor"]["kind"])],
-                entry["actor"].get("api_key_uuid"),
-                parts["text"],
-            )
-        )
 
 
 def check_everything(world: World) -> dict[str, Told]:
@@ -145,6 +41,7 @@ def check_record(world: World, number: int, uuid: str) -> Told:
     for entry, its_parts in zip(entries, parts, strict=True):
         assert isinstance(entry, dict)
         told.tell(entry, its_parts)
+    told.check_groups()
     if uuid != INSTALLATION_UUID:
         _compare_organisation(world, number, told)
     _compare_keys(world, number, told)
@@ -277,19 +174,31 @@ def _compare_organisation(world: World, number: int, told: Told) -> None:
     names = ["first_name", "last_name", "job_title", "identifier", "primary_email"]
     names += ["primary_phone_number", "profile", "state"]
     assert told.members == {row[0]: dict(zip(names, row[1:], strict=True)) for row in members}
-    groups: dict[str, tuple[str, bool, set[str]]] = {
-        uuid: (name, bool(is_default), set())
-        for uuid, name, is_default in world.rows(
-            "SELECT uuid, name, is_default FROM client_group WHERE entity_id = $1", number
-        )
-    }
+    _compare_groups(world, number, told)
+
+
+def _compare_groups(world: World, number: int, told: Told) -> None:
+    groups = {}
+    for uuid, name, identifier, description, state, is_default in world.rows(
+        "SELECT uuid, name, identifier, description, state, is_default FROM client_group"
+        " WHERE entity_id = $1",
+        number,
+    ):
+        groups[uuid] = ToldGroup(name, identifier, description, bool(is_default), state)
     for group, member in world.rows(
         "SELECT g.uuid, m.uuid FROM group_member gm JOIN client_group g ON g.id = gm.group_id"
         " JOIN member m ON m.id = gm.member_id WHERE g.entity_id = $1",
         number,
     ):
-        groups[group][2].add(member)
+        groups[group].inside.add(member)
     assert told.groups == groups
+    barriers = world.rows(
+        "SELECT g.uuid, o.uuid, b.created_at FROM barrier b"
+        " JOIN client_group g ON g.id = b.group_id JOIN client_group o ON o.id = b.other_group_id"
+        " WHERE b.entity_id = $1",
+        number,
+    )
+    assert told.barriers == {(one, other): at for one, other, at in barriers}
 
 
 def _compare_keys(world: World, number: int, told: Told) -> None:
@@ -311,32 +220,58 @@ def _compare_keys(world: World, number: int, told: Told) -> None:
 
 
 def _compare_chats(world: World, number: int, told: Told) -> None:
-    chats: dict[str, dict[str, Any]] = {}
+    chats: dict[str, tuple[Any, ...]] = {}
     ends = {}
-    begins: dict[str, set[int]] = {}
-    for uuid, title, state, staff_only, last_seq, last_at in world.rows(
-        "SELECT uuid, title, state, is_staff_only, last_seq, last_at FROM chat"
-        " WHERE entity_id = $1",
+    for uuid, *what, last_seq, last_at in world.rows(
+        "SELECT c.uuid, c.title, c.state, c.is_staff_only, b.uuid, m.uuid, c.barred, c.last_seq,"
+        " c.last_at FROM chat c LEFT JOIN member b ON b.id = c.created_by_id"
+        " LEFT JOIN member m ON m.id = c.butler_member_id WHERE c.entity_id = $1",
         number,
     ):
-        chats[uuid] = {"title": title, "state": state, "is_staff_only": staff_only}
-        chats[uuid]["participants"] = {}
+        chats[uuid] = tuple(what)
         ends[uuid] = (last_seq, last_at)
-    for chat, member, state, since in world.rows(
-        "SELECT c.uuid, m.uuid, p.state, p.since_position FROM participant p"
-        " JOIN chat c ON c.id = p.chat_id JOIN member m ON m.id = p.member_id"
+    assert chats == {
+        uuid: (
+            chat.title,
+            chat.state,
+            int(chat.is_staff_only),
+            chat.creator,
+            chat.butler_of,
+            int(told.is_barred(chat)),
+        )
+        for uuid, chat in told.chats.items()
+    }
+    _compare_participants(world, number, told)
+    _compare_messages(world, number, told, ends)
+
+
+def _compare_participants(world: World, number: int, told: Told) -> None:
+    stored = world.rows(
+        "SELECT c.uuid, m.uuid, p.state, p.since_position, p.until_position, p.until_seq"
+        " FROM participant p JOIN chat c ON c.id = p.chat_id JOIN member m ON m.id = p.member_id"
         " WHERE c.entity_id = $1",
         number,
-    ):
-        chats[chat]["participants"][member] = state
-        begins.setdefault(chat, set()).add(since)
-    for uuid, chat in chats.items():
-        # Its creator sees a chat from its making on, the others from its first message on; they
-        # are one moment when it was made with a first text.
-        chat["created"] = min(begins[uuid])
-        assert begins[uuid] <= {chat["created"], *(said[0] for said in told.messages[uuid][:1])}
-    assert told.chats == chats
-    _compare_messages(world, number, told, ends)
+    )
+    assert sorted(stored, key=repr) == sorted(
+        (
+            (uuid, member, one.state, one.since, one.until, one.until_seq)
+            for uuid, chat in told.chats.items()
+            for member, one in chat.people.items()
+        ),
+        key=repr,
+    )
+    stored = world.rows(
+        "SELECT c.uuid, m.uuid, s.since_position, s.until_position FROM earlier_stay s"
+        " JOIN chat c ON c.id = s.chat_id JOIN member m ON m.id = s.member_id"
+        " WHERE c.entity_id = $1",
+        number,
+    )
+    assert sorted(stored) == sorted(
+        (uuid, member, *stay)
+        for uuid, chat in told.chats.items()
+        for member, one in chat.people.items()
+        for stay in one.earlier
+    )
 
 
 def _compare_messages(
@@ -344,8 +279,8 @@ def _compare_messages(
 ) -> None:
     messages: dict[str, list[tuple[Any, ...]]] = {uuid: [] for uuid in ends}
     for row in world.rows(
-        "SELECT c.uuid, m.seq, m.position, b.uuid, m.at, m.reply_to_seq, m.via, k.uuid, p.data"
-        " FROM message m JOIN chat c ON c.id = m.chat_id"
+        "SELECT c.uuid, m.seq, m.position, m.kind, b.uuid, m.at, m.reply_to_seq, m.via, k.uuid,"
+        " p.data FROM message m JOIN chat c ON c.id = m.chat_id"
         " LEFT JOIN member b ON b.id = m.member_id LEFT JOIN api_key k ON k.id = m.api_key_id"
         " LEFT JOIN part p ON p.entity_id = c.entity_id AND p.position = m.position"
         " AND p.name = 'text' WHERE c.entity_id = $1 ORDER BY c.id, m.seq",
@@ -353,9 +288,10 @@ def _compare_messages(
     ):
         chat, seq, *rest, data = row
         assert seq == len(messages[chat])
-        messages[chat].append((*rest, canonical.decode(bytes(data))))
+        text = None if data is None else canonical.decode(bytes(data))
+        messages[chat].append((*rest, text))
     assert told.messages == messages
     for uuid, (last_seq, last_at) in ends.items():
         said = messages[uuid]
         assert last_seq == len(said) - 1
-        assert last_at == (said[-1][2] if said else 0)
+        assert last_at == (said[-1][3] if said else 0)

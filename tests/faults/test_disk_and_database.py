@@ -23,13 +23,17 @@ from onrecord.settings import Settings
 from tests.cast import ApiKey, Cast
 from tests.conftest import Furnished, MakeWorld
 from tests.faults import records
+from tests.faults.long_calls import RECIPIENTS, LongCall, hire
 from tests.faults.processes import EVENTS, GONE, LONG, SEND, Client, Reply, ServerProcess
 from tests.faults.proxies import Proxy
 from tests.faults.test_kill import make_chats
+from tests.faults.told import Told
 from tests.world import World
 
 CLIENTS = 8
 AWAY_SECONDS = 30 if LONG else 2
+ROOM = 2_500_000
+"""What a disk has left for a long call that needs more."""
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ class Crowd:
                 assert (reply.status, reply.code) == (503, "RX503"), reply
                 assert int(reply.headers["retry-after"]) > 0
 
-    def check_record(self, world: World) -> records.Told:
+    def check_record(self, world: World) -> Told:
         """Nothing that was acknowledged is lost, and the record is whole."""
         world.start()
         told = records.check_everything(world)[self.cast.firm]
@@ -201,6 +205,32 @@ def test_a_file_that_may_not_grow_is_told_as_503_loses_nothing_and_heals_by_itse
     crowd.check_record(world)
 
 
+def test_a_butler_call_that_a_full_disk_breaks_off_goes_on_when_there_is_room(
+    sqlite_world: World,
+) -> None:
+    world = sqlite_world
+    uuids = hire(world)
+    world.stop()
+    with ServerProcess(world.settings) as server:
+        call = LongCall(world.cast, server, uuids)
+        start = call.head()
+        files = [*world.settings.data_dir.iterdir(), server.log]
+        largest = max(file.stat().st_size for file in files)
+        _, most = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (largest + ROOM, most))
+        call.send()
+        refused = call.replies[-1]
+        assert refused is not None
+        assert (refused.status, refused.code) == (503, "RX503"), refused
+        assert int(refused.headers["retry-after"]) > 0
+        assert start < call.head() < start + 3 * RECIPIENTS  # it was broken off in the middle
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (most, most))
+        call.finish()
+        assert server.stop() == 0
+    world.start()
+    call.check(records.check_everything(world)[world.cast.firm])
+
+
 def check_reading_goes_on(server: ServerProcess, cast: Cast, crowd: Crowd) -> None:
     """What can be read without writing is read."""
     chat_uuid, seq, text = crowd.said[0]
@@ -282,6 +312,31 @@ def test_a_database_that_is_away_is_told_as_503_until_it_is_back(
     assert server.stop() == 0
     crowd.check_replies()
     crowd.check_record(world)
+
+
+def test_a_butler_call_that_loses_its_database_goes_on_when_it_is_back(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    uuids = hire(world)
+    world.stop()
+    with Proxy(world.settings.database_url) as proxy:
+        settings: Settings = replace(world.settings, database_url=proxy.url)
+        with ServerProcess(settings) as server:
+            call = LongCall(world.cast, server, uuids)
+            thread = call.begin()
+            call.wait_for(1)
+            proxy.cut()
+            thread.join()
+            refused = call.replies[-1]
+            assert refused is not None
+            assert (refused.status, refused.code) == (503, "RX503"), refused
+            assert int(refused.headers["retry-after"]) > 0
+            proxy.restore()
+            call.finish()
+            assert server.stop() == 0
+    world.start()
+    call.check(records.check_everything(world)[world.cast.firm])
 
 
 def test_a_database_that_hangs_for_a_while_is_waited_for(

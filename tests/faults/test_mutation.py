@@ -10,17 +10,19 @@ import pytest
 from onrecord import app as composition
 from onrecord.proof.verify import verify
 from tests.conftest import MakeWorld
+from tests.faults.histories import History
 from tests.faults.processes import LONG
-from tests.faults.test_histories import History
 from tests.world import World
 
 MUTATIONS = 5000 if LONG else 300
+ACTS = 60 if LONG else 8
 BY_COMMAND_LINE = 40 if LONG else 3
 
 
 def archive_of_a_history(world: World, seed: int, file: Path) -> bytes:
     """Let a random history happen and export it."""
-    history = History([world], random.Random(seed))  # noqa: S311 - a history to repeat
+    chance = random.Random(seed)  # noqa: S311 - a history to repeat
+    history = History([world], chance, acts=ACTS)
     world.run(history.run())
     world.run(composition.write_archive(world.app, world.cast.firm, file, None))
     return file.read_bytes()

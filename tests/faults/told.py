@@ -1,0 +1,352 @@
+"""What the entries of an organisation tell, replayed from the first to the last.
+
+The rules that must hold at every moment are held against the replayed state while it grows: an
+act that slipped through a race stands in the record behind what should have stopped it.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from onrecord.model import times
+from onrecord.model.access import BUTLER, PROFILES, VIA, Kind
+from onrecord.model.chats import MOST_PARTICIPANTS
+
+
+@dataclass(slots=True)
+class ToldGroup:
+    """A group."""
+
+    name: str
+    identifier: str | None
+    description: str
+    is_default: bool
+    state: str = "active"
+    inside: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class ToldParticipant:
+    """Somebody's place in a chat: now, and the stays before."""
+
+    since: int
+    state: str = "active"
+    until: int | None = None
+    until_seq: int | None = None
+    earlier: list[tuple[int, int]] = field(default_factory=list)
+
+    def sees(self, position: int, *, is_shown: bool) -> bool:
+        """Whether an entry of the chat lies in one of the stays; the last one only if shown."""
+        if is_shown and self.since <= position and (self.until is None or position <= self.until):
+            return True
+        return any(since <= position <= until for since, until in self.earlier)
+
+
+@dataclass(slots=True)
+class ToldChat:
+    """A chat."""
+
+    title: str
+    is_staff_only: bool
+    creator: str
+    made_by: str
+    """The id of the request that made it."""
+    positions: list[int]
+    state: str = "draft"
+    butler_of: str | None = None
+    people: dict[str, ToldParticipant] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> list[str]:
+        """Everybody who takes part now."""
+        return [uuid for uuid, one in self.people.items() if one.state == "active"]
+
+
+@dataclass(slots=True)
+class Told:
+    """The state of one organisation."""
+
+    entity: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, ToldGroup] = field(default_factory=dict)
+    barriers: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Two groups → the moment at which the barrier between them was made."""
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chats: dict[str, ToldChat] = field(default_factory=dict)
+    messages: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    """(position, kind, author, time, reply to, via, key, text) each, by chat."""
+    denied: Counter[str] = field(default_factory=Counter)
+    requests: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    """Position and type of what each request put on record."""
+    about: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Entries about a member that concern no chat."""
+    butler_chats: set[str] = field(default_factory=set)
+    """Whom the Butler has a chat with."""
+    last_request: str = ""
+    moved: bool = False
+    """Whether the last request changed groups or barriers."""
+
+    def tell(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        """Take in the next entry."""
+        request = entry["actor"].get("request_id") or parts.get("request_id", "")
+        if request != self.last_request:
+            if self.moved:  # one act may pass through states that none may leave
+                self.check_groups()
+            self.last_request, self.moved = request, False
+        self.moved |= entry["type"].startswith(("group.", "barrier."))
+        self.requests[request].append((entry["position"], entry["type"]))
+        if entry["type"].startswith(("member.", "group.member_")):
+            self.about[entry["entity_user_xref_uuid"]].append(entry["position"])
+        if "chat_uuid" in entry and entry["chat_uuid"] in self.chats:
+            chat = self.chats[entry["chat_uuid"]]
+            chat.positions.append(entry["position"])
+            assert chat.state != "discarded"
+        act = getattr(self, "_" + entry["type"].replace(".", "_"), None)
+        if act is not None:
+            act(entry, parts)
+
+    # -- the organisation ------------------------------------------------------------------------
+
+    def _entity_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        if entry["organisation_uuid"] == entry["entity_uuid"]:
+            assert entry["position"] == 1
+            self.entity = {"name": parts["name"], "state": "active"}
+
+    def _entity_state_changed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self.entity["state"] = entry["data"]["state"]
+
+    def _setting_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        self.settings[entry["data"]["key"]] = parts["setting"]
+
+    def _member_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        self.members[entry["entity_user_xref_uuid"]] = {
+            **parts["profile"],
+            "profile": entry["data"]["enum_profile_id"],
+            "state": entry["data"]["state"],
+        }
+
+    def _member_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self.members[entry["entity_user_xref_uuid"]]["state"] = "active"
+
+    def is_staff(self, member: str) -> bool:
+        """Whether a member is on the staff side; the Butler is on none."""
+        return PROFILES[self.members[member]["profile"]].is_staff
+
+    def _key_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        data = entry["data"]
+        self.keys[entry["api_key_uuid"]] = {
+            "name": parts["name"],
+            "kind": data["kind"],
+            "permissions": data["permissions"],
+            "cidr_blocks": data["cidr_blocks"],
+            "member": entry.get("entity_user_xref_uuid"),
+            "state": "active",
+        }
+
+    def _key_deactivated(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        assert self.keys[entry["api_key_uuid"]]["state"] == "active"
+        self.keys[entry["api_key_uuid"]]["state"] = "deactivated"
+
+    def _key_used_denied(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self.denied[entry["data"]["error_code"]] += entry["data"]["count"]
+
+    # -- groups and barriers ---------------------------------------------------------------------
+
+    def _group_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        details = parts.get("details", {"identifier": None, "description": ""})
+        is_default = entry["data"]["is_default"]
+        self.groups[entry["group_uuid"]] = ToldGroup(
+            name=parts["name"], is_default=is_default, **details
+        )
+
+    def _group_updated(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        group = self.groups[entry["group_uuid"]]
+        new = {**parts.get("details", {}), **entry["data"]}
+        if "name" in parts:
+            new["name"] = parts["name"]
+        assert new
+        for name, value in new.items():
+            assert getattr(group, name) != value
+            setattr(group, name, value)
+        assert group.state == "active" or not group.inside
+
+    def _group_destroyed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        group = self.groups[entry["group_uuid"]]
+        assert group.state == "active"
+        assert not group.inside
+        assert not group.is_default
+        group.state = "inactive"
+
+    def _group_member_added(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        group = self.groups[entry["group_uuid"]]
+        assert group.state == "active"
+        assert entry["entity_user_xref_uuid"] not in group.inside
+        group.inside.add(entry["entity_user_xref_uuid"])
+
+    def _group_member_removed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self.groups[entry["group_uuid"]].inside.remove(entry["entity_user_xref_uuid"])
+
+    def _barrier_created(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        between = entry["group_uuid"], entry["other_group_uuid"]
+        assert between not in self.barriers
+        assert between[::-1] not in self.barriers
+        self.barriers[between] = times.read(entry["at"])
+
+    def _barrier_destroyed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        del self.barriers[entry["group_uuid"], entry["other_group_uuid"]]
+
+    def check_groups(self) -> None:
+        """No clients without active staff (RB011, RB020), no staff on both sides of a barrier."""
+        for group in self.groups.values():
+            staff = {one for one in group.inside if self.is_staff(one)}
+            if staff != group.inside:
+                assert any(self.members[one]["state"] == "active" for one in staff), group.name
+        for one, other in self.barriers:
+            both = self.groups[one].inside & self.groups[other].inside
+            assert not any(map(self.is_staff, both))
+
+    def is_barred(self, chat: ToldChat) -> bool:
+        """Whether a barrier runs through the staff who take part."""
+        staff = {one for one in chat.inside if self.is_staff(one)}
+        return any(
+            staff & self.groups[one].inside and staff & self.groups[other].inside
+            for one, other in self.barriers
+        )
+
+    # -- chats -----------------------------------------------------------------------------------
+
+    def _chat_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        assert entry["chat_index"] == 1
+        chat = ToldChat(
+            title=parts["title"],
+            is_staff_only=entry["data"]["is_staff_only"],
+            creator=entry["actor"]["entity_user_xref_uuid"],
+            made_by=self.last_request,
+            positions=[entry["position"]],
+        )
+        if entry["data"]["is_butler"]:
+            chat.state, chat.butler_of = "active", ""
+            assert self.members[chat.creator]["profile"] == BUTLER
+        self.chats[entry["chat_uuid"]] = chat
+        self.messages[entry["chat_uuid"]] = []
+
+    def _participant_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        chat, member = self.chats[entry["chat_uuid"]], entry["entity_user_xref_uuid"]
+        if chat.butler_of is not None:
+            assert chat.butler_of == "", "nobody joins the Butler chat of another"
+            assert member not in self.butler_chats, "every member has one Butler chat"
+            chat.butler_of = member
+            self.butler_chats.add(member)
+        assert self.is_staff(member) or not chat.is_staff_only
+        present = chat.people.get(member)
+        assert present is None or present.state == "former"
+        at_once = chat.made_by == self.last_request
+        since = chat.positions[0] if at_once else entry["position"]
+        earlier = []
+        if present is not None and present.until is not None:
+            earlier = [*present.earlier, (present.since, present.until)]
+        chat.people[member] = ToldParticipant(since, earlier=earlier)
+        assert len(chat.inside) <= MOST_PARTICIPANTS
+        assert not self.is_barred(chat)
+        if not at_once:
+            self._event(entry)
+
+    def _participant_left(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        chat, member = self.chats[entry["chat_uuid"]], entry["entity_user_xref_uuid"]
+        assert entry["actor"]["entity_user_xref_uuid"] == member
+        assert chat.state == "active"
+        self._go(entry, chat, member)
+
+    def _participant_removed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        chat, member = self.chats[entry["chat_uuid"]], entry["entity_user_xref_uuid"]
+        remover = entry["actor"]["entity_user_xref_uuid"]
+        assert remover != member
+        assert self.is_staff(remover)
+        assert remover in chat.inside
+        self._go(entry, chat, member)
+
+    def _go(self, entry: dict[str, Any], chat: ToldChat, member: str) -> None:
+        assert chat.butler_of is None
+        self._event(entry)
+        person = chat.people[member]
+        assert person.state == "active"
+        if chat.state == "draft":  # who never saw the draft is forgotten
+            assert chat.creator != member
+            del chat.people[member]
+            return
+        person.state, person.until, person.until_seq = "former", entry["position"], entry["seq"]
+
+    def _chat_renamed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        chat = self.chats[entry["chat_uuid"]]
+        assert chat.title != parts["title"]
+        chat.title = parts["title"]
+        self._check_writes(chat, entry)
+        self._event(entry)
+
+    def _chat_discarded(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        chat = self.chats[entry["chat_uuid"]]
+        assert chat.state == "draft"
+        assert entry["actor"]["entity_user_xref_uuid"] == chat.creator
+        assert "seq" not in entry
+        chat.state = "discarded"
+
+    def _message_sent(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        chat = self.chats[entry["chat_uuid"]]
+        self._check_writes(chat, entry)
+        if chat.state == "draft":
+            chat.state = "active"
+            if chat.made_by != self.last_request:
+                for uuid, one in chat.people.items():
+                    one.since = one.since if uuid == chat.creator else entry["position"]
+        self._say(entry, "text", parts["text"])
+
+    def _check_writes(self, chat: ToldChat, entry: dict[str, Any]) -> None:
+        """Nobody writes who has gone, who stands in a barred chat, or who sees no draft."""
+        author = entry["actor"]["entity_user_xref_uuid"]
+        if chat.butler_of is not None:
+            assert self.members[author]["profile"] == BUTLER
+            return
+        assert author in chat.inside
+        assert chat.state == "active" or author == chat.creator
+        assert not self.is_barred(chat)
+
+    def _event(self, entry: dict[str, Any]) -> None:
+        """In a chat that has begun an act is a message too."""
+        if self.chats[entry["chat_uuid"]].state == "active":
+            self._say(entry, "event", None)
+        else:
+            assert "seq" not in entry
+
+    def _say(self, entry: dict[str, Any], kind: str, text: str | None) -> None:
+        said = self.messages[entry["chat_uuid"]]
+        assert entry["seq"] == len(said)
+        reply = entry["data"].get("reply_to_seq")
+        assert reply is None or reply < entry["seq"]
+        said.append(
+            (
+                entry["position"],
+                kind,
+                entry["actor"]["entity_user_xref_uuid"],
+                times.read(entry["at"]),
+                reply,
+                VIA[Kind(entry["actor"]["kind"])],
+                entry["actor"].get("api_key_uuid"),
+                text,
+            )
+        )
+
+    # -- who may see what ------------------------------------------------------------------------
+
+    def seen_by(self, member: str) -> list[int]:
+        """Give the positions of all that a member may see: each stay, and what is about it.
+
+        A draft is its creator's, and so is one that was thrown away.
+        """
+        seen = set(self.about[member])
+        for chat in self.chats.values():
+            person = chat.people.get(member)
+            if person is not None:
+                shown = chat.state == "active" or chat.creator == member
+                seen |= {at for at in chat.positions if person.sees(at, is_shown=shown)}
+        return sorted(seen)
