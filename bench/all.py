@@ -20,13 +20,22 @@ def main() -> None:
         metavar="URL",
         help="measure PostgreSQL too, in throw-away databases beside this one",
     )
+    parser.add_argument(
+        "--growth",
+        metavar="N",
+        type=int,
+        help="measure growth to N messages too: of 10,000,000 in half an hour an engine",
+    )
     given = parser.parse_args()
     engines: list[list[str]] = [[]]
     if given.postgres:
         engines.append(["--postgres", given.postgres])
     runs = [["verify.py"]]
-    for script in ("start.py", "send_text.py", "range.py"):
+    scripts = ["start.py", "send_text.py", "range.py", "members_list.py", "butler.py"]
+    for script in scripts:
         runs += [[script, *engine] for engine in engines]
+    if given.growth:
+        runs += [["growth.py", "--messages", str(given.growth), *engine] for engine in engines]
     with tempfile.TemporaryDirectory() as folder:
         file = given.json or Path(folder) / "figures"
         for script, *arguments in runs:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -76,7 +77,7 @@ def furnish(settings: Settings, *, chat_count: int = CHATS, texts: int = 0) -> F
 
 
 async def _furnish(app: App, chat_count: int, texts: int) -> Firm:
-    founded = await composition.acting(app, None, _found)
+    founded = await composition.acting(app, None, found)
     entity = await app.store.ask(lambda session: access.entity_of(session, founded.entity_uuid))
     if entity is None:
         raise LookupError(founded.entity_uuid)
@@ -116,7 +117,8 @@ async def _furnish(app: App, chat_count: int, texts: int) -> Firm:
     return Firm(entity.uuid, founded.entity_user_xref_uuid, key.api_key, key.secret, chat_uuids)
 
 
-async def _found(work: Work) -> organisations.Founded:
+async def found(work: Work) -> organisations.Founded:
+    """Make the organisation and its administrator, in a work of the installation."""
     new = organisations.NewOrganisation(
         name="Benchmark & Partners",
         admin_email="ada@example.com",
@@ -204,20 +206,31 @@ class Running:
 
     def memory(self) -> int:
         """Give the resident memory in bytes (Linux)."""
+        return self._status("VmRSS")
+
+    def memory_of_its_own(self) -> int:
+        """Give the resident memory in bytes without that of mapped files (Linux).
+
+        What is mapped of a database is the system's cache, which it takes back when it likes.
+        """
+        return self._status("RssAnon")
+
+    def cpu(self) -> float:
+        """Give the seconds of processor time used so far (Linux)."""
+        fields = (
+            Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _status(self, name: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
-        match = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        match = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
         return int(match[1]) * 1024 if match else 0
 
 
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Running]:
     """Start the server on a free port, without rate limits, and stop it in the end."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")},
-        "ONRECORD_DATA_DIR": str(settings.data_dir),
-        "ONRECORD_DATABASE_URL": settings.database_url,
-        "ONRECORD_RATE_LIMIT": "off",
-    }
     log = settings.data_dir / "bench.log"
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -225,7 +238,7 @@ def serving(settings: Settings) -> Iterator[Running]:
         began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "onrecord", "serve", "--port", str(port)],
-            env=environment,
+            env=environment(settings),
             stderr=output,
         )
     try:
@@ -237,6 +250,16 @@ def serving(settings: Settings) -> Iterator[Running]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Give the environment of a process of ours that works on the installation."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")},
+        "ONRECORD_DATA_DIR": str(settings.data_dir),
+        "ONRECORD_DATABASE_URL": settings.database_url,
+        "ONRECORD_RATE_LIMIT": "off",
+    }
 
 
 def free_port() -> int:
@@ -255,16 +278,40 @@ def _is_ready(address: str) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def answering(
+    address: str, path: str, headers: dict[str, str], *, method: str = "GET", body: bytes = b""
+) -> Iterator[http.client.HTTPResponse]:
+    """Make one call and give its answer to be read; SystemExit unless it is 200."""
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        if answer.status != HTTPStatus.OK:
+            raise SystemExit(f"{path}: {answer.status} {answer.read()[:500]!r}")
+        yield answer
+
+
+def fetched(
+    address: str, path: str, headers: dict[str, str], *, method: str = "GET", body: bytes = b""
+) -> bytes:
+    """Make one call and give the body of its answer."""
+    with answering(address, path, headers, method=method, body=body) as answer:
+        return answer.read()
+
+
 # -- wrk -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run of wrk measured: requests a second, milliseconds, errors."""
+    """What one run of wrk measured: requests a second, milliseconds, requests, errors."""
 
     rate: float
     p50: float
     p99: float
+    requests: int
     errors: int
 
     def __str__(self) -> str:
@@ -274,7 +321,7 @@ class Result:
         )
 
 
-_RESULT: Final = re.compile(r"RES (\S+)/s p50=(\S+)ms p99=(\S+)ms n=\d+ err=(\d+)")
+_RESULT: Final = re.compile(r"RES (\S+)/s p50=(\S+)ms p99=(\S+)ms n=(\d+) err=(\d+)")
 
 
 def wrk(address: str, targets: Path, connections: int, seconds: float) -> Result:
@@ -297,8 +344,8 @@ def wrk(address: str, targets: Path, connections: int, seconds: float) -> Result
     match = _RESULT.search(found)
     if match is None:
         raise RuntimeError(f"wrk said: {found}")
-    rate, p50, p99, errors = match.groups()
-    return Result(float(rate), float(p50), float(p99), int(errors))
+    rate, p50, p99, requests, errors = match.groups()
+    return Result(float(rate), float(p50), float(p99), int(requests), int(errors))
 
 
 def program(name: str, *folders: Path) -> str:
