@@ -318,12 +318,8 @@ def test_every_member_has_one_butler_chat(world: World) -> None:
     made = [entry for entry in entries if entry["type"] == "chat.created"]
     assert {entry["chat_uuid"] for entry in made} == set(places.values())
     assert all(entry["data"] == {"is_staff_only": False, "is_butler": True} for entry in made)
-    joined = {
-        entry["entity_user_xref_uuid"]: entry["chat_uuid"]
-        for entry in entries
-        if entry["type"] == "participant.joined"
-    }
-    assert joined == places
+    assert {entry["entity_user_xref_uuid"]: entry["chat_uuid"] for entry in made} == places
+    assert {entry["type"] for entry in entries} == {"chat.created", "message.sent"}
     before = world.head(cast.firm)
     second = said(world, "two", audience={"everyone": True})
     assert {one["entity_user_xref_uuid"]: one["chat_uuid"] for one in second["results"]} == places
@@ -334,7 +330,6 @@ def test_every_member_has_one_butler_chat(world: World) -> None:
     assert [one["entity_user_xref_uuid"] for one in chat["participants"]] == [cast.priya.uuid]
     assert [entry["type"] for entry in feed_of(world, cast.priya, chat["chat_uuid"])] == [
         "chat.created",
-        "participant.joined",
         "message.sent",
         "message.sent",
     ]

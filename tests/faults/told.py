@@ -226,18 +226,20 @@ class Told:
             positions=[entry["position"]],
         )
         if entry["data"]["is_butler"]:
-            chat.state, chat.butler_of = "active", ""
+            member = entry["entity_user_xref_uuid"]
+            assert member not in self.butler_chats, "every member has one Butler chat"
             assert self.members[chat.creator]["profile"] == BUTLER
+            chat.state, chat.butler_of = "active", member
+            chat.people[member] = ToldParticipant(entry["position"])
+            self.butler_chats.add(member)
+        else:
+            assert "entity_user_xref_uuid" not in entry
         self.chats[entry["chat_uuid"]] = chat
         self.messages[entry["chat_uuid"]] = []
 
     def _participant_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         chat, member = self.chats[entry["chat_uuid"]], entry["entity_user_xref_uuid"]
-        if chat.butler_of is not None:
-            assert chat.butler_of == "", "nobody joins the Butler chat of another"
-            assert member not in self.butler_chats, "every member has one Butler chat"
-            chat.butler_of = member
-            self.butler_chats.add(member)
+        assert chat.butler_of is None, "nobody joins a Butler chat"
         assert self.is_staff(member) or not chat.is_staff_only
         present = chat.people.get(member)
         assert present is None or present.state == "former"

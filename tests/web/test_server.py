@@ -61,7 +61,7 @@ def test_an_unexpected_failure_says_nothing_but_its_id(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nowhere", "/livez/", "/LIVEZ", f"{CHAT}/chats/", f"{ENTITY}", "//livez"]
+    "path", ["/index", "/nowhere", "/livez/", "/LIVEZ", f"{CHAT}/chats/", f"{ENTITY}", "//livez"]
 )
 def test_an_unknown_path_is_not_found(sqlite_world: World, path: str) -> None:
     response = sqlite_world.run(

@@ -165,14 +165,10 @@ async def _butler_chats(work: Work, voice: Actor, members: Sequence[Member]) -> 
         created = work.record(
             "chat.created",
             chat=tip,
+            # Whose it is stands here for good: nobody joins or leaves a Butler chat.
+            ids={"entity_user_xref_uuid": member.uuid},
             data={"is_staff_only": False, "is_butler": True},
             parts={"title": title},
-            actor=voice,
-        )
-        work.record(
-            "participant.joined",
-            chat=tip,
-            ids={"entity_user_xref_uuid": member.uuid},
             subject=member.id,
             actor=voice,
         )

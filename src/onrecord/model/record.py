@@ -200,7 +200,8 @@ TYPES: Final[Mapping[str, EntryType]] = {
         ),
         _type(
             "chat.created",
-            "A chat was started, as a draft until its first message.",
+            "A chat was started, as a draft until its first message; a Butler chat is somebody's.",
+            ids="entity_user_xref_uuid",
             data="is_staff_only is_butler",
             parts="title",
             in_chat=True,

@@ -46,7 +46,7 @@ CREATE TABLE part (
   salt BYTES NOT NULL,
   data BYTES NOT NULL,
   PRIMARY KEY (entity_id, position, name)
-);
+) COMPACT;
 
 -- Tiles of 256 hashes of the tree over an organisation's entries.
 CREATE TABLE tile (
