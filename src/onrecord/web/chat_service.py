@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from onrecord.domain import chats, inbox, messages
-from onrecord.model import times
 from onrecord.model.chats import Chat, Message
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store.work import Work
@@ -236,15 +236,13 @@ async def _replay(work: Work, item: SendingText, earlier: Sequence[SendingText])
 # -- reading -------------------------------------------------------------------------------------
 
 
-class GetChats(Takes):
+class GetChats(lists.Listed):
     """Which chats."""
 
     chat_uuid: str | None = None
     archived: bool | None = None
-    search: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    search: lists.Search | None = None
     updated_since: str | None = None
-    limit: Limit | None = None
-    cursor: str | None = None
 
 
 class ChatPage(msgspec.Struct):
@@ -260,37 +258,19 @@ async def get_chats(call: Call, taken: GetChats) -> Answer:
     A list is read page by page, each in a transaction of its own.
     """
     if taken.chat_uuid is not None:
-        return Answer(
-            encode(await call.app.store.read(call.caller, lambda work: _one(work, taken)))
-        )
-
-    async def read_page(cursor: str | None) -> tuple[list[Chat], str | None]:
-        return await call.app.store.read(call.caller, lambda work: _page(work, taken, cursor))
-
-    return await lists.answer(
-        call, "chats", read_page, cursor=taken.cursor, whole=taken.limit is None
+        one = await call.app.store.read(call.caller, lambda work: _one(work, taken))
+        return Answer(encode(one))
+    page = partial(
+        inbox.page,
+        archived=taken.archived,
+        search=taken.search,
+        updated_since=lists.moment("updated_since", taken.updated_since),
     )
+    return await lists.of_pages(call, "chats", taken, page, inbox.PAGE_STREAMED)
 
 
 async def _one(work: Work, taken: GetChats) -> OneChat:
     return OneChat(await inbox.view(work, taken.chat_uuid or ""))
-
-
-async def _page(work: Work, taken: GetChats, cursor: str | None) -> tuple[list[Chat], str | None]:
-    since = None
-    if taken.updated_since is not None:
-        try:
-            since = times.read(taken.updated_since)
-        except ValueError:
-            raise malformed("updated_since", "is not an RFC 3339 time with an offset") from None
-    return await inbox.page(
-        work,
-        archived=taken.archived,
-        search=taken.search,
-        updated_since=since,
-        cursor=cursor,
-        limit=taken.limit or inbox.PAGE_STREAMED,
-    )
 
 
 class GetRange(Takes):

@@ -1,11 +1,12 @@
 """Rows of the Master-user and User API about people: contacts and members."""
 
-from typing import Annotated, Final
+from functools import partial
+from typing import Final
 
 import msgspec
 
 from onrecord.domain import contacts, members
-from onrecord.model.people import Contact, Membership
+from onrecord.model.people import Contact
 from onrecord.store.work import Work
 from onrecord.web import lists
 from onrecord.web.call import Call, encode
@@ -13,8 +14,6 @@ from onrecord.web.endpoint import CHAT_KEYS, MASTER_KEYS, Answer, Endpoint, Take
 from onrecord.web.entity_service import MemberPage, OneMember
 
 BASE: Final = "/chat-service/api"
-Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-Search = Annotated[str, msgspec.Meta(max_length=500)]
 
 
 class GetContact(Takes):
@@ -35,13 +34,11 @@ async def get_contact(work: Work, taken: GetContact) -> OneContact:
     return OneContact(await contacts.view(work, taken.entity_user_xref_uuid, taken.identifier))
 
 
-class ListContacts(Takes):
+class ListContacts(lists.Listed):
     """Which contacts; `include_directory` adds all other staff for a staff member."""
 
-    search: Search | None = None
+    search: lists.Search | None = None
     include_directory: bool = False
-    limit: Limit | None = None
-    cursor: str | None = None
 
 
 class ContactPage(msgspec.Struct):
@@ -53,31 +50,15 @@ class ContactPage(msgspec.Struct):
 
 async def list_contacts(call: Call, taken: ListContacts) -> Answer:
     """Give the acting member's contacts: a page with `limit`, else everything."""
-
-    async def read_page(cursor: str | None) -> tuple[list[Contact], str | None]:
-        return await call.app.store.read(
-            call.caller,
-            lambda work: contacts.page(
-                work,
-                search=taken.search,
-                include_directory=taken.include_directory,
-                cursor=cursor,
-                limit=taken.limit or contacts.PAGE_STREAMED,
-            ),
-        )
-
-    return await lists.answer(
-        call, "contacts", read_page, cursor=taken.cursor, whole=taken.limit is None
-    )
+    page = partial(contacts.page, search=taken.search, include_directory=taken.include_directory)
+    return await lists.of_pages(call, "contacts", taken, page, contacts.PAGE_STREAMED)
 
 
-class GetMembers(Takes):
+class GetMembers(lists.Listed):
     """Which member; a list of all when nobody is named."""
 
     entity_user_xref_uuid: str | None = None
     identifier: str | None = None
-    limit: Limit | None = None
-    cursor: str | None = None
 
 
 async def get_members(call: Call, taken: GetMembers) -> Answer:
@@ -88,17 +69,8 @@ async def get_members(call: Call, taken: GetMembers) -> Answer:
             call.caller, lambda work: members.view(work, member_uuid, identifier)
         )
         return Answer(encode(OneMember(found)))
-
-    async def read_page(cursor: str | None) -> tuple[list[Membership], str | None]:
-        return await call.app.store.read(
-            call.caller,
-            lambda work: members.page(
-                work, cursor=cursor, limit=taken.limit or members.PAGE_STREAMED
-            ),
-        )
-
-    return await lists.answer(
-        call, "entity_memberships", read_page, cursor=taken.cursor, whole=taken.limit is None
+    return await lists.of_pages(
+        call, "entity_memberships", taken, members.page, members.PAGE_STREAMED
     )
 
 

@@ -1,12 +1,12 @@
 """Rows of the System API: `/entity-service/sys-api` (contract, section 4), and the record's."""
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from onrecord.domain import members, record
-from onrecord.model import times
-from onrecord.model.errors import Refusal, malformed
+from onrecord.model.errors import Refusal
 from onrecord.model.people import Membership
 from onrecord.store.work import Work
 from onrecord.web import feed, lists
@@ -79,17 +79,15 @@ async def get_member(work: Work, taken: GetMember) -> OneMember:
     )
 
 
-class ListMembers(Takes):
+class ListMembers(lists.Listed):
     """Which members; the Butler only when asked for by role."""
 
     enum_profile_id: int | None = None
     profile: str | None = None
     state: str | None = None
     group_uuid: str | None = None
-    search: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    search: lists.Search | None = None
     updated_since: str | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
-    cursor: str | None = None
 
 
 class MemberPage(msgspec.Struct):
@@ -101,34 +99,16 @@ class MemberPage(msgspec.Struct):
 
 async def list_members(call: Call, taken: ListMembers) -> Answer:
     """Give members: a page with `limit`, else everything."""
-    since = None if taken.updated_since is None else _moment("updated_since", taken.updated_since)
-
-    async def read_page(cursor: str | None) -> tuple[list[Membership], str | None]:
-        return await call.app.store.read(
-            call.caller,
-            lambda work: members.page(
-                work,
-                enum_profile_id=taken.enum_profile_id,
-                profile=taken.profile,
-                state=taken.state,
-                group_uuid=taken.group_uuid,
-                search=taken.search,
-                updated_since=since,
-                cursor=cursor,
-                limit=taken.limit or members.PAGE_STREAMED,
-            ),
-        )
-
-    return await lists.answer(
-        call, "entity_memberships", read_page, cursor=taken.cursor, whole=taken.limit is None
+    page = partial(
+        members.page,
+        enum_profile_id=taken.enum_profile_id,
+        profile=taken.profile,
+        state=taken.state,
+        group_uuid=taken.group_uuid,
+        search=taken.search,
+        updated_since=lists.moment("updated_since", taken.updated_since),
     )
-
-
-def _moment(name: str, value: str) -> int:
-    try:
-        return times.read(value)
-    except ValueError:
-        raise malformed(name, "is not an RFC 3339 time with an offset") from None
+    return await lists.of_pages(call, "entity_memberships", taken, page, members.PAGE_STREAMED)
 
 
 # -- the record ----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Rows of the System API about groups, barriers, and who may reach whom and why."""
 
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
@@ -13,8 +14,6 @@ from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import SYSTEM_KEYS, Answer, Endpoint, Takes
 
 BASE: Final = "/entity-service/sys-api"
-Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-Search = Annotated[str, msgspec.Meta(max_length=500)]
 
 
 class CreateGroup(Takes):
@@ -135,13 +134,11 @@ async def get_group(work: Work, taken: GetGroup) -> OneGroup:
     return OneGroup(await groups.shown(work, group, with_members=True))
 
 
-class ListGroups(Takes):
+class ListGroups(lists.Listed):
     """Which groups."""
 
     state: str | None = None
-    search: Search | None = None
-    limit: Limit | None = None
-    cursor: str | None = None
+    search: lists.Search | None = None
 
 
 class GroupPage(msgspec.Struct):
@@ -153,22 +150,8 @@ class GroupPage(msgspec.Struct):
 
 async def list_groups(call: Call, taken: ListGroups) -> Answer:
     """Give groups: a page with `limit`, else everything."""
-
-    async def read_page(cursor: str | None) -> tuple[list[GroupView], str | None]:
-        return await call.app.store.read(
-            call.caller,
-            lambda work: groups.page(
-                work,
-                state=taken.state,
-                search=taken.search,
-                cursor=cursor,
-                limit=taken.limit or groups.PAGE_STREAMED,
-            ),
-        )
-
-    return await lists.answer(
-        call, "groups", read_page, cursor=taken.cursor, whole=taken.limit is None
-    )
+    page = partial(groups.page, state=taken.state, search=taken.search)
+    return await lists.of_pages(call, "groups", taken, page, groups.PAGE_STREAMED)
 
 
 class GetGroupsOfMember(Takes):
@@ -221,13 +204,6 @@ async def destroy_barrier(work: Work, taken: TwoGroups) -> Done:
     return Done()
 
 
-class ListBarriers(Takes):
-    """How many barriers, from where on."""
-
-    limit: Limit | None = None
-    cursor: str | None = None
-
-
 class BarrierPage(msgspec.Struct):
     """A page of barriers."""
 
@@ -235,20 +211,9 @@ class BarrierPage(msgspec.Struct):
     next_cursor: str | None
 
 
-async def list_barriers(call: Call, taken: ListBarriers) -> Answer:
+async def list_barriers(call: Call, taken: lists.Listed) -> Answer:
     """Give barriers: a page with `limit`, else everything."""
-
-    async def read_page(cursor: str | None) -> tuple[list[Barrier], str | None]:
-        return await call.app.store.read(
-            call.caller,
-            lambda work: groups.barriers(
-                work, cursor=cursor, limit=taken.limit or groups.PAGE_STREAMED
-            ),
-        )
-
-    return await lists.answer(
-        call, "barriers", read_page, cursor=taken.cursor, whole=taken.limit is None
-    )
+    return await lists.of_pages(call, "barriers", taken, groups.barriers, groups.PAGE_STREAMED)
 
 
 # -- why -----------------------------------------------------------------------------------------
@@ -393,7 +358,7 @@ ROWS: Final = (
     Endpoint(
         path=f"{BASE}/barriers/list",
         summary="List barriers",
-        takes=ListBarriers,
+        takes=lists.Listed,
         gives=BarrierPage,
         refusals=("RU029",),
         handler=list_barriers,

@@ -3,13 +3,55 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+
+from onrecord.model import times
+from onrecord.model.errors import malformed
 from onrecord.web.call import Call, encode
-from onrecord.web.endpoint import Answer
+from onrecord.web.endpoint import Answer, Takes
 
+Search = Annotated[str, msgspec.Meta(max_length=500)]
+
+
+class Listed(Takes):
+    """How much of a list, and from where on."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    cursor: str | None = None
+
+
+Page = Callable[..., Awaitable[tuple[Sequence[Any], str | None]]]
+"""Gives a page of a list and the cursor behind it: `page(work, cursor=…, limit=…)`."""
 ReadPage = Callable[[str | None], Awaitable[tuple[Sequence[Any], str | None]]]
 """Reads the page after a cursor in a transaction of its own; gives it and the next cursor."""
+
+
+def moment(name: str, value: str | None) -> int | None:
+    """Read a parameter that is a time (RB003), in microseconds."""
+    if value is None:
+        return None
+    try:
+        return times.read(value)
+    except (ValueError, OverflowError):
+        why = "is not an RFC 3339 time with an offset such as Z or %2B01:00"
+        raise malformed(name, why) from None
+
+
+async def of_pages(call: Call, name: str, taken: Listed, page: Page, streamed: int) -> Answer:
+    """Give a page with `limit`, else everything; each page is read in a work of its own.
+
+    `streamed` is how much is read in one go where all are asked for.
+    """
+    limit = taken.limit or streamed
+
+    async def read_page(cursor: str | None) -> tuple[Sequence[Any], str | None]:
+        return await call.app.store.read(
+            call.caller, lambda work: page(work, cursor=cursor, limit=limit)
+        )
+
+    return await answer(call, name, read_page, cursor=taken.cursor, whole=taken.limit is None)
 
 
 async def answer(
