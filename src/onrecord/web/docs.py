@@ -229,8 +229,7 @@ done</code></pre>
 """
 
 
-def _start(rows: Sequence[Endpoint], address: str) -> File:
-    del rows
+def _start(address: str) -> File:
     cards = "\n".join(
         f'<li><a href="/docs/{name}">{words}</a><p>{about}</p></li>'
         for name, (words, about) in NAVIGATION.items()
@@ -253,7 +252,7 @@ async def get_start(call: Call, _: Nothing) -> Answer:
     """Give the page that leads to the others."""
     settings = call.app.settings
     address = settings.public_url or f"http://{settings.host}:{settings.port}"
-    return _kept(call, lambda rows: _start(rows, address)).answer(call)
+    return _kept(call, lambda _: _start(address)).answer(call)
 
 
 async def lead_to_start(_: Call, __: Nothing) -> Answer:
