@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 import asyncpg
 
 from onrecord.model.access import Actor
+from onrecord.model.errors import Refusal
 from onrecord.model.ports import Held
 from onrecord.store import migrations
 from onrecord.store.db import (
@@ -359,9 +360,12 @@ class PostgresStore:
         """
         fresh = _FreshSession(session, actor)
         try:
-            return await run(Work(fresh, actor, caller.origin, Heads(fresh), names=self._names))
-        finally:
+            result = await run(Work(fresh, actor, caller.origin, Heads(fresh), names=self._names))
+        except Refusal:
             await fresh.make_sure()
+            raise
+        await fresh.make_sure()
+        return result
 
     async def ask(self, run: Callable[[Session], Awaitable[T]]) -> T:
         """Ask the tables, each statement on its own."""
