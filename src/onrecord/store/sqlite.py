@@ -35,6 +35,7 @@ from onrecord.store.db import (
     Session,
     Unavailable,
 )
+from onrecord.store.log import Log
 from onrecord.store.record import Heads
 from onrecord.store.work import Many, Names, Work, look, perform, perform_many
 
@@ -43,10 +44,6 @@ _Answer = tuple[asyncio.Future[Any], object]
 
 GROUP_MOST: Final = 512
 """Works that share one commit at the most, so that nobody waits long behind a crowd."""
-LOG_PAGES: Final = 4000
-"""Pages of the log (16 MB) after which a commit brings them into the file. In a big installation
-each text changes four pages, of which three belong to its chat: with 1,000 hardly one was changed
-twice before it was written. With 16,000 a single commit would keep its callers waiting too long."""
 MAP_MOST: Final = 2**40
 """Bytes of the file that reads find in the system's memory, instead of copying each page into a
 cache of our own: a window of 50 messages touches some 80 pages, and those of a big installation
@@ -193,6 +190,7 @@ class SqliteStore:
             self._writer = self._connect()
             self._reader = self._connect()
             self._reader.execute(f"PRAGMA mmap_size = {MAP_MOST}")
+            self._log = Log(self._writer, self._connect())
             # From here on waiting for another process must not stop the event loop.
             self._writer.set_busy_timeout(0)
         except apsw.Error as error:
@@ -212,6 +210,7 @@ class SqliteStore:
         if self._task is not None:
             await self._task
         self._committer.shutdown()
+        self._log.close()
         for connection in (self._writer, self._reader):
             connection.close()
 
@@ -276,7 +275,7 @@ class SqliteStore:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA cache_size = -65536")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # `Log` does it
         # What a savepoint needs to undo stays in memory instead of a temporary file.
         connection.execute("PRAGMA temp_store = MEMORY")
         return connection
@@ -316,7 +315,7 @@ class SqliteStore:
             answers = list(self._run_group(calls, heads))
             run_now(heads.flush())
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._committer, self._writer.execute, "COMMIT")
+            await loop.run_in_executor(self._committer, self._log.commit)
             self.figures.committed(len(calls), heads.written)
         except Exception as error:  # noqa: BLE001 - every caller must be answered
             self._roll_back()
