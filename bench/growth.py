@@ -2,8 +2,8 @@
 
 Two servers stand beside each other, one on a database with next to nothing in it (200 chats of 100
 messages) and one on a big one, and their rounds alternate, so that both meet the same machine: the
-ratio counts. On the big one the same is asked twice: of 200 chats from all over it, and of all its
-chats in random order, so that next to nothing is found in a cache.
+ratio counts. On the big one the same is asked twice, one after the other: of 200 chats from all
+over it, and of all its chats in random order, so that next to nothing is found in a cache.
 """
 
 import argparse
@@ -68,9 +68,9 @@ def main() -> None:
             loads = _loads(Path(folder), few, known)
             servers = small_server, server
             started = _memory(server)
-            reading = _compare(given, "messages/range (50), c16", 16, 0, loads, servers)
+            shares = _compare(given, "messages/range (50), c16", 16, 0, loads, servers)
             read = _memory(server)
-            sending = _compare(given, "send-text, c64", 64, 1, loads, servers)
+            shares |= _compare(given, "send-text, c64", 64, 1, loads, servers)
             common.say(f"memory of the big server after the start: {started}")
             common.say(f"  after reading: {read}, after sending: {_memory(server)}")
             common.say(f"  of the small one: {_memory(small_server)}")
@@ -84,8 +84,7 @@ def main() -> None:
         f"growth to {given.messages:,}, {engine}",
         start=starts,
         memory_mb=memory,
-        **reading,
-        **sending,
+        **shares,
         **latencies,
     )
 
@@ -226,30 +225,34 @@ def _compare(
     loads: dict[str, Load],
     servers: tuple[common.Running, common.Running],
 ) -> dict[str, float]:
-    """Let the loads take turns; give each one's share of the rate on the empty database.
+    """Let each load take turns with that on the empty database; give its share of the rate there.
 
     The share is taken of each round, because what else the machine does changes more slowly than
     that. Processor time tells how it would be if the machine did nothing else.
     """
     common.say(what)
-    found: dict[str, list[Round]] = {name: [] for name in loads}
-    for number in range(given.rounds + 1):
-        for name, load in loads.items():
-            one = _round(servers[load.on_big], load.files[file], connections, given.seconds)
-            label = f"round {number}" if number else "warm-up"
-            common.say(f"  {label:<8} {name:<15} {one.result}  {one.microseconds:5.0f} us of CPU")
-            if number:
-                found[name].append(one)
     shares = {}
-    for name, rounds in found.items():
-        pairs = list(zip(rounds, found["empty"], strict=True))
-        rate = statistics.median(one.result.rate / empty.result.rate for one, empty in pairs)
-        cost = statistics.median(empty.microseconds / one.microseconds for one, empty in pairs)
-        median = common.median_of([one.result for one in rounds])
-        common.say(f"  median   {name:<15} {median}  {rate:.1%}, by CPU {cost:.1%}")
-        if name != "empty":
-            shares[f"share {what}, {name}"] = rate
-            shares[f"share by CPU {what}, {name}"] = cost
+    for other in (name for name in loads if name != "empty"):
+        pairs = []
+        for number in range(given.rounds + 1):
+            pair = []
+            for name in ("empty", other):
+                load = loads[name]
+                one = _round(servers[load.on_big], load.files[file], connections, given.seconds)
+                label = f"round {number}" if number else "warm-up"
+                common.say(
+                    f"  {label:<8} {name:<15} {one.result}  {one.microseconds:5.0f} us of CPU"
+                )
+                pair.append(one)
+            if number:
+                pairs.append(pair)
+        rate = statistics.median(one.result.rate / empty.result.rate for empty, one in pairs)
+        cost = statistics.median(empty.microseconds / one.microseconds for empty, one in pairs)
+        for name, rounds in zip(("empty", other), zip(*pairs, strict=True), strict=True):
+            common.say(f"  median   {name:<15} {common.median_of([one.result for one in rounds])}")
+        common.say(f"           {other:<15} {rate:.1%} of the rate, by CPU {cost:.1%}")
+        shares[f"share {what}, {other}"] = rate
+        shares[f"share by CPU {what}, {other}"] = cost
     return shares
 
 

@@ -341,7 +341,7 @@ def carry(settings: Settings) -> None:
 
 _TABLES: Final = (
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
-    " AND table_name <> 'schema_version' ORDER BY table_name"
+    " AND table_type = 'BASE TABLE' AND table_name <> 'schema_version' ORDER BY table_name"
 )
 _INDEXES: Final = (
     "SELECT i.indexdef, i.indexname FROM pg_indexes i WHERE i.tablename = $1 AND NOT EXISTS"
@@ -357,7 +357,9 @@ async def _carry_table(source: apsw.Connection, target: Any, table: str) -> None
         await target.execute(f"DROP INDEX {name}")
     await target.execute(f"TRUNCATE {table}")
     columns = [row[1] for row in source.execute(f"PRAGMA table_info({table})")]
-    rows = source.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608 - as said above
+    # In the order of the record, in which a PostgreSQL of its own would have written them.
+    order = " ORDER BY position" if "position" in columns else ""
+    rows = source.execute(f"SELECT {', '.join(columns)} FROM {table}{order}")  # noqa: S608 - as said above
     await target.copy_records_to_table(table, records=map(tuple, rows), columns=columns)
     for definition, _ in indexes:
         await target.execute(definition)

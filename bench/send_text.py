@@ -36,12 +36,12 @@ WITH h AS (
     AND p.state = 'active'
   RETURNING h.entity_id, h.position, h.at, chat.id, chat.last_seq, p.member_id
 ), e AS (
-  INSERT INTO entry (entity_id, position, chat_id, subject_id, leaf)
-  SELECT entity_id, position, id, NULL, {leaf} FROM c
+  INSERT INTO entry (entity_id, position, chat_id, subject_id, seq, leaf)
+  SELECT entity_id, position, id, NULL, last_seq, {leaf} FROM c
 ), p AS (
-  INSERT INTO part (entity_id, position, name, salt, data)
-  SELECT entity_id, position, part.name, {salt}, part.data
-  FROM c, (VALUES ('text', {text}), ('address', '"127.0.0.1"'::bytea)) AS part (name, data)
+  INSERT INTO part (entity_id, chat_id, position, name, salt, data)
+  SELECT entity_id, near * id, position, name, {salt}, data
+  FROM c, (VALUES (1, 'text', {text}), (0, 'address', '"127.0.0.1"'::bytea)) AS p (near, name, data)
 )
 INSERT INTO message (chat_id, seq, position, kind, member_id, at, reply_to_seq, via, api_key_id)
 SELECT id, last_seq, position, 'text', member_id, at, NULL, 'master_user_key', 1 FROM c

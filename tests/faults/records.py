@@ -76,7 +76,7 @@ def _check_order(world: World, number: int, uuid: str, entries: list[Any]) -> No
             assert (entry["chat_index"], entry["chat_prev"]) == (index + 1, previous)
             tips[chat_uuid] = (index + 1, entry["position"])
     stored = world.rows(
-        "SELECT uuid, last_index, last_position FROM chat WHERE entity_id = $1", number
+        "SELECT uuid, last_index, last_position FROM chat_now WHERE entity_id = $1", number
     )
     assert {row[0]: (row[1], row[2]) for row in stored} == tips
 
@@ -224,7 +224,7 @@ def _compare_chats(world: World, number: int, told: Told) -> None:
     ends = {}
     for uuid, *what, last_seq, last_at in world.rows(
         "SELECT c.uuid, c.title, c.state, c.is_staff_only, b.uuid, m.uuid, c.barred, c.last_seq,"
-        " c.last_at FROM chat c LEFT JOIN member b ON b.id = c.created_by_id"
+        " c.last_at FROM chat_now c LEFT JOIN member b ON b.id = c.created_by_id"
         " LEFT JOIN member m ON m.id = c.butler_member_id WHERE c.entity_id = $1",
         number,
     ):

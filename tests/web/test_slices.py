@@ -43,7 +43,7 @@ def heard(world: World) -> Counter[str]:
     """How many messages each member's Butler chat holds, by uuid."""
     rows = world.rows(
         "SELECT m.uuid, c.last_seq + 1, (SELECT COUNT(*) FROM message g WHERE g.chat_id = c.id)"
-        " FROM chat c JOIN member m ON m.id = c.butler_member_id"
+        " FROM chat_now c JOIN member m ON m.id = c.butler_member_id"
     )
     assert all(last == count for _, last, count in rows)
     return Counter({row[0]: row[1] for row in rows})

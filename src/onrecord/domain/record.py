@@ -65,7 +65,7 @@ async def feed_of_member(work: Work, after: int, limit: int, types: frozenset[st
     head, _, _ = await record.head_of(work.db, work.actor.entity_id)
 
     async def read(start: int, most: int) -> Sequence[tuple[int, bytes]]:
-        return await feeds.feed_of(work.db, member.id, start, head, most)
+        return await feeds.feed_of(work.db, work.actor.entity_id, member.id, start, head, most)
 
     return await _page(read, after, limit, types, head)
 

@@ -39,7 +39,7 @@ async def audience(
 async def butler_tips(session: Session, member_ids: Sequence[int]) -> dict[int, ChatTip]:
     """Lock the Butler chats of members and give their ends, in the order of their ids."""
     found = await session.all(
-        f"SELECT c.butler_member_id, {chats.TIP} FROM chat c"
+        f"SELECT c.butler_member_id, {chats.TIP} FROM {session.chats} c"
         f" WHERE c.butler_member_id {session.among('$1')} ORDER BY c.id{session.for_update}",
         session.many(member_ids),
     )

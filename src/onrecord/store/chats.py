@@ -64,7 +64,7 @@ async def _writing_rows(session: Session, wanted: Sequence[tuple[int, str, int]]
             *map(list, zip(*wanted, strict=True)),
         )
     return await session.each(
-        f"SELECT $3, {_RULES}, p.state, {TIP} FROM chat c"
+        f"SELECT $3, {_RULES}, p.state, {TIP} FROM {session.chats} c"
         " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = $3"
         " WHERE c.uuid = $2 AND c.entity_id = $1",
         wanted,
@@ -331,10 +331,6 @@ _CHAT: Final = (
     " c.butler_member_id, c.created_by_id, b.uuid, c.created_at, c.last_seq,"
     f" {_MOMENT}, p.state, p.until_position, p.until_seq, p.read_seq, p.archived, p.muted"
 )
-_CHAT_FROM: Final = (
-    " FROM chat c LEFT JOIN member b ON b.id = c.created_by_id"
-    " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = $1"
-)
 
 
 async def chat_seen_by(
@@ -342,7 +338,9 @@ async def chat_seen_by(
 ) -> ChatRow | None:
     """Give the organisation's chat of a UUID with the member's own view of it."""
     row = await session.one(
-        f"SELECT {_CHAT}{_CHAT_FROM} WHERE c.uuid = $2 AND c.entity_id = $3",
+        f"SELECT {_CHAT} FROM {session.chats} c LEFT JOIN member b ON b.id = c.created_by_id"
+        " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = $1"
+        " WHERE c.uuid = $2 AND c.entity_id = $3",
         member_id,
         uuid,
         entity_id,
@@ -391,7 +389,7 @@ async def chats_of(
         time, number = bind(before[0]), bind(before[1])
         where.append(f"({_MOMENT} < {time} OR ({_MOMENT} = {time} AND c.id < {number}))")
     rows = await session.all(
-        f"SELECT {_CHAT} FROM participant p JOIN chat c ON c.id = p.chat_id"
+        f"SELECT {_CHAT} FROM participant p JOIN {session.chats} c ON c.id = p.chat_id"
         " LEFT JOIN member b ON b.id = c.created_by_id"
         f" WHERE {' AND '.join(where)} ORDER BY {_MOMENT} DESC, c.id DESC LIMIT {bind(limit)}",
         *values,
@@ -443,10 +441,13 @@ async def unread_counts(
     return {row[0]: row[1] for row in rows}
 
 
+_PLACE: Final = (
+    "m.chat_id, m.seq, m.position, m.kind, m.member_id, m.at, m.reply_to_seq, m.via, m.api_key_id"
+)
 _MESSAGE: Final = (
-    "m.chat_id, m.seq, m.position, m.kind, m.member_id, m.at, m.reply_to_seq, m.via,"
-    " m.api_key_id, (SELECT p.data FROM part p"
-    " WHERE p.entity_id = $1 AND p.position = m.position AND p.name = 'text')"
+    f"{_PLACE}, (SELECT p.data FROM part p"
+    " WHERE p.entity_id = $1 AND p.chat_id = m.chat_id AND p.position = m.position"
+    " AND p.name = 'text')"
 )
 """The text is looked up, not joined: without statistics PostgreSQL joins by reading all parts."""
 
@@ -455,14 +456,36 @@ async def messages_between(
     session: Session, entity_id: int, chat_id: int, first: int, last: int
 ) -> Sequence[Row]:
     """Give the chat's messages `first` to `last`, with the bytes of their texts, ascending."""
-    return await session.all(
-        f"SELECT {_MESSAGE} FROM message m"
-        " WHERE m.chat_id = $2 AND m.seq >= $3 AND m.seq <= $4 ORDER BY m.seq",
-        entity_id,
+    if session.dialect == "postgresql":
+        return await session.all(
+            f"SELECT {_MESSAGE} FROM message m"
+            " WHERE m.chat_id = $2 AND m.seq >= $3 AND m.seq <= $4 ORDER BY m.seq",
+            entity_id,
+            chat_id,
+            first,
+            last,
+        )
+    # Two runs through neighbouring rows are quicker than a look for each text, and here a second
+    # statement costs no round trip.
+    found = await session.all(
+        f"SELECT {_PLACE} FROM message m"
+        " WHERE m.chat_id = $1 AND m.seq >= $2 AND m.seq <= $3 ORDER BY m.seq",
         chat_id,
         first,
         last,
     )
+    if not found:
+        return found
+    texts = await session.all(
+        "SELECT position, data FROM part WHERE entity_id = $1 AND chat_id = $2"
+        " AND position >= $3 AND position <= $4 AND name = 'text'",
+        entity_id,
+        chat_id,
+        found[0][2],
+        found[-1][2],
+    )
+    text_at = {row[0]: row[1] for row in texts}
+    return [(*row, text_at.get(row[2])) for row in found]
 
 
 async def last_messages(
@@ -470,7 +493,7 @@ async def last_messages(
 ) -> Sequence[Row]:
     """Give the last message of each chat that the member may see, as `messages_between` does."""
     return await session.all(
-        f"SELECT {_MESSAGE} FROM chat c"
+        f"SELECT {_MESSAGE} FROM {session.chats} c"
         " LEFT JOIN participant v ON v.chat_id = c.id AND v.member_id = $2"
         " JOIN message m ON m.chat_id = c.id AND m.seq = CASE"
         " WHEN v.until_seq IS NULL OR v.until_seq > c.last_seq THEN c.last_seq"
@@ -502,7 +525,7 @@ async def events_at(session: Session, entity_id: int, positions: Sequence[int]) 
     """Give (position, leaf, bytes of the title) of the entries behind event messages."""
     return await session.all(
         "SELECT e.position, e.leaf, (SELECT p.data FROM part p WHERE p.entity_id = $1"
-        " AND p.position = e.position AND p.name = 'title') FROM entry e"
+        " AND p.chat_id = 0 AND p.position = e.position AND p.name = 'title') FROM entry e"
         f" WHERE e.entity_id = $1 AND e.position {session.among('$2')}",
         entity_id,
         session.many(positions),

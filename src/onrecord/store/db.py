@@ -55,6 +55,8 @@ class Session(Protocol):
 
     dialect: Literal["sqlite", "postgresql"]
     for_update: str
+    chats: str
+    """Where chats are read with their present ends (migration 3 tells why there are two)."""
     """What makes a SELECT lock its rows: empty on SQLite, where one writer needs no row locks."""
 
     async def all(self, sql: str, *values: Any) -> Sequence[Row]:

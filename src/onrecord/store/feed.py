@@ -12,7 +12,7 @@ FEW: Final = 4
 
 
 async def feed_of(
-    session: Session, member_id: int, after: int, until: int, limit: int
+    session: Session, entity_id: int, member_id: int, after: int, until: int, limit: int
 ) -> list[tuple[int, bytes]]:
     """Give (position, leaf) of what a member may see after a position, in order.
 
@@ -22,7 +22,8 @@ async def feed_of(
     """
     chats = await session.all(
         "SELECT c.id, p.since_position, p.until_position FROM participant p"
-        " JOIN chat c ON c.id = p.chat_id WHERE p.member_id = $1 AND c.last_position > $2"
+        f" JOIN {session.chats} c ON c.id = p.chat_id"
+        " WHERE p.member_id = $1 AND c.last_position > $2"
         " AND (p.until_position IS NULL OR p.until_position > $2)"
         " AND (c.state = 'active' OR c.created_by_id = $1)"
         # Between two stays the member saw nothing, and must not see it appear afterwards.
@@ -43,13 +44,13 @@ async def feed_of(
         (number, max(after, since - 1), until if last is None else min(until, last))
         for number, since, last in chats
     ]
-    in_chats = await _entries_of_chats(session, windows, limit)
+    in_chats = await _entries_of_chats(session, entity_id, windows, limit)
     merged = heapq.merge(about, in_chats, key=lambda row: row[0])
     return [(row[0], bytes(row[1])) for row, _ in zip(merged, range(limit), strict=False)]
 
 
 async def _entries_of_chats(
-    session: Session, windows: Sequence[tuple[int, int, int]], limit: int
+    session: Session, entity_id: int, windows: Sequence[tuple[int, int, int]], limit: int
 ) -> Sequence[Row]:
     """Give the first entries of all these windows (chat, after, until) together, in order.
 
@@ -71,7 +72,29 @@ async def _entries_of_chats(
     ]
     if more:
         found = sorted([*found, *await _places(session, more, limit)])
-    return await _leaves(session, [(chat_id, position) for position, chat_id, _ in found[:limit]])
+    return await _leaves(session, entity_id, [position for position, _, _ in found[:limit]])
+
+
+_AFTER: Final = (
+    "seq >= COALESCE((SELECT seq FROM message WHERE chat_id = {chat} AND position <= {after}"
+    " AND seq % 64 = 0 ORDER BY position DESC LIMIT 1), 0)"
+)
+_UNTIL: Final = (
+    "seq <= COALESCE((SELECT seq FROM message WHERE chat_id = {chat} AND position > {until}"
+    " AND seq % 64 = 0 ORDER BY position LIMIT 1), {until})"
+)
+_PLACES: Final = (
+    "SELECT position FROM (SELECT position FROM message WHERE chat_id = {chat}"
+    f" AND {_AFTER} AND {_UNTIL} AND position > {{after}} AND position <= {{until}}"
+    " ORDER BY seq LIMIT {limit}) said"
+    " UNION ALL SELECT position FROM (SELECT position FROM entry WHERE chat_id = {chat}"
+    " AND seq IS NULL AND position > {after} AND position <= {until}"
+    " ORDER BY position LIMIT {limit}) done ORDER BY position LIMIT {limit}"
+)
+"""The first entries of a chat's window: messages, and what is no message.
+
+Messages are found by seq. Between which of them the window lies, every 64th tells, which stands in
+an index by position: an index of all would be one more page to change with each text sent."""
 
 
 async def _places(
@@ -79,35 +102,33 @@ async def _places(
 ) -> list[tuple[int, int, int]]:
     """Give (position, chat, number) of the first entries of each window, all in order."""
     if session.dialect == "postgresql":
+        places = _PLACES.format(chat="w.chat_id", after="w.after", until="w.until", limit="$5")
         rows = await session.all(
             "SELECT e.position, w.chat_id, w.number"
             " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
-            " AS w (number, chat_id, after, until) CROSS JOIN LATERAL (SELECT position FROM entry"
-            " WHERE chat_id = w.chat_id AND position > w.after AND position <= w.until"
-            " ORDER BY position LIMIT $5) e",
+            f" AS w (number, chat_id, after, until) CROSS JOIN LATERAL ({places}) e",
             *map(list, zip(*windows, strict=True)),
             limit,
         )
     else:
+        places = _PLACES.format(chat="$2", after="$3", until="$4", limit="$5")
         rows = await session.each(
-            "SELECT position, chat_id, $1 FROM entry WHERE chat_id = $2 AND position > $3"
-            " AND position <= $4 ORDER BY position LIMIT $5",
+            f"SELECT position, $2, $1 FROM ({places})",
             [(*window, limit) for window in windows],
         )
     return sorted((row[0], row[1], row[2]) for row in rows)
 
 
-async def _leaves(session: Session, places: Sequence[tuple[int, int]]) -> Sequence[Row]:
-    """Give (position, leaf) of the entries at (chat, position)."""
-    if not places:
-        return []
+async def _leaves(session: Session, entity_id: int, positions: Sequence[int]) -> Sequence[Row]:
+    """Give (position, leaf) of the entries at these positions, in order."""
     if session.dialect == "postgresql":
         return await session.all(
-            "SELECT e.position, e.leaf FROM unnest($1::bigint[], $2::bigint[])"
-            " AS w (chat_id, position) CROSS JOIN LATERAL (SELECT position, leaf FROM entry"
-            " WHERE chat_id = w.chat_id AND position = w.position) e ORDER BY e.position",
-            *map(list, zip(*places, strict=True)),
+            "SELECT position, leaf FROM entry WHERE entity_id = $1 AND position = ANY($2)"
+            " ORDER BY position",
+            entity_id,
+            positions,
         )
     return await session.each(
-        "SELECT position, leaf FROM entry WHERE chat_id = $1 AND position = $2", places
+        "SELECT position, leaf FROM entry WHERE entity_id = $1 AND position = $2",
+        [(entity_id, position) for position in positions],
     )

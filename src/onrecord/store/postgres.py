@@ -122,6 +122,7 @@ class PostgresSession:
 
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     for_update = " FOR UPDATE"
+    chats = "chat"
 
     def __init__(self, connection: Any) -> None:
         """Use the connection, in whose transaction everything happens."""

@@ -27,6 +27,7 @@ from onrecord.store import tree
 from onrecord.store.db import Change, Insert, Row, Session, Stale, Update
 
 SALT_BYTES: Final = 32
+TEXT: Final = "text"
 NEVER_STALE: Final = frozenset({access.Kind.OPERATOR, access.Kind.SERVICE})
 
 
@@ -201,7 +202,7 @@ async def _settle_one(
         head.frontier.extend(rows.hashes),
         rows.access_position,
     )
-    await session.write(*rows.changes(), *heads.put(end))
+    await session.write(*rows.changes(messages_tell=session.dialect == "sqlite"), *heads.put(end))
     await tree.write_tiles(session, entity_id, head.position, rows.hashes)
 
 
@@ -219,6 +220,8 @@ class _Rows:
     parts: list[Row] = field(default_factory=list)
     messages: list[Row] = field(default_factory=list)
     tips: dict[int, ChatTip] = field(default_factory=dict)
+    turned: set[int] = field(default_factory=set)
+    """Chats that something happened to which is no message, or which their first one activated."""
     hashes: list[bytes] = field(default_factory=list)
 
     @classmethod
@@ -236,33 +239,40 @@ class _Rows:
         item.position, item.at = self.position, self.at
         if item.type.changes_access:
             self.access_position = self.position
+        tip = item.chat
+        chat_id = None if tip is None else tip.id
         content: dict[str, str] = {}
         for name, value in _with_traces(item).items():
             salt = next(self.salts)
             data = canonical_bytes(value)
             content[name] = hashlib.sha256(salt + data).hexdigest()
-            self.parts.append((self.entity_id, self.position, name, salt, data))
+            place = chat_id if chat_id and name == TEXT else 0
+            self.parts.append((self.entity_id, place, self.position, name, salt, data))
         leaf = canonical_bytes(_form(item, content, self.wire_at))
         self.hashes.append(merkle.leaf_hash(leaf))
-        tip = item.chat
-        chat_id = None if tip is None else tip.id
-        self.entries.append((self.entity_id, self.position, chat_id, item.subject, leaf))
+        self.entries.append((self.entity_id, self.position, chat_id, item.subject, item.seq, leaf))
         if tip is not None:
             self._move_tip(item, tip)
 
     def _move_tip(self, item: Pending, tip: ChatTip) -> None:
         self.tips[tip.id] = tip
+        if not item.seq:
+            self.turned.add(tip.id)
         tip.last_index += 1
         tip.last_position = self.position
         if item.seq is not None:
             tip.last_at = self.at
             self.messages.append(_message_row(item, tip))
 
-    def changes(self) -> list[Change]:
-        """Give what was gathered, table by table."""
+    def changes(self, *, messages_tell: bool) -> list[Change]:
+        """Give what was gathered, table by table.
+
+        With `messages_tell`, rows of chats that only went on are left as they are (`chat_now`).
+        """
         tips = [
             (tip.id, tip.state, tip.last_seq, tip.last_at, tip.last_index, tip.last_position)
             for tip in self.tips.values()
+            if not messages_tell or tip.id in self.turned
         ]
         return [
             Insert("entry", ENTRY_COLUMNS, self.entries),
@@ -272,8 +282,8 @@ class _Rows:
         ]
 
 
-ENTRY_COLUMNS: Final = ("entity_id", "position", "chat_id", "subject_id", "leaf")
-PART_COLUMNS: Final = ("entity_id", "position", "name", "salt", "data")
+ENTRY_COLUMNS: Final = ("entity_id", "position", "chat_id", "subject_id", "seq", "leaf")
+PART_COLUMNS: Final = ("entity_id", "chat_id", "position", "name", "salt", "data")
 TIP_COLUMNS: Final = ("state", "last_seq", "last_at", "last_index", "last_position")
 MESSAGE_COLUMNS: Final = (
     "chat_id",
@@ -375,8 +385,12 @@ async def entries_after(
 async def parts_between(session: Session, entity_id: int, first: int, last: int) -> Sequence[Row]:
     """Give (position, name, salt, data) of all parts of the entries `first` to `last`."""
     return await session.all(
-        "SELECT position, name, salt, data FROM part WHERE entity_id = $1"
-        " AND position >= $2 AND position <= $3 ORDER BY position, name",
+        "SELECT position, name, salt, data FROM part WHERE entity_id = $1 AND chat_id = 0"
+        " AND position >= $2 AND position <= $3"
+        " UNION ALL SELECT e.position, p.name, p.salt, p.data FROM entry e"
+        " JOIN part p ON p.entity_id = $1 AND p.chat_id = e.chat_id AND p.position = e.position"
+        " WHERE e.entity_id = $1 AND e.position >= $2 AND e.position <= $3"
+        " ORDER BY 1, 2",
         entity_id,
         first,
         last,

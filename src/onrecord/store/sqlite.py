@@ -100,6 +100,7 @@ class SqliteSession:
 
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
     for_update = ""
+    chats = "chat_now"
 
     def __init__(self, connection: apsw.Connection) -> None:
         """Use the connection, in whose transaction everything happens."""
