@@ -331,6 +331,7 @@ def carry(settings: Settings) -> None:
         try:
             for row in await target.fetch(_TABLES):
                 await _carry_table(source, target, row[0])
+            await target.execute(_ENDS)
         finally:
             await target.close()
             source.close()
@@ -347,6 +348,13 @@ _INDEXES: Final = (
     "SELECT i.indexdef, i.indexname FROM pg_indexes i WHERE i.tablename = $1 AND NOT EXISTS"
     " (SELECT 1 FROM pg_constraint c WHERE c.conname = i.indexname)"
 )
+
+
+_ENDS: Final = (
+    "UPDATE chat c SET last_seq = n.last_seq, last_at = n.last_at, last_index = n.last_index,"
+    " last_position = n.last_position FROM chat_now n WHERE n.id = c.id"
+)
+"""On SQLite the row of a chat may lag behind its messages, on PostgreSQL it never does."""
 
 
 async def _carry_table(source: apsw.Connection, target: Any, table: str) -> None:
