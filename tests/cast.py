@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from onrecord import app as composition
 from onrecord.app import App
-from onrecord.domain import groups, keys, members, organisations
+from onrecord.domain import groups, keys, members, organisations, sdk, sessions
+from onrecord.domain.sessions import csrf_of
 from onrecord.model.access import CLIENT, PARTNER, PERMISSIONS, STAFF, Kind
+from onrecord.store import access, people
+from onrecord.store import accounts as store
 from onrecord.store.work import Work
+from onrecord.web.credentials import SESSION_COOKIE, cookie_name
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -52,6 +58,67 @@ class ApiKey:
         if self.entity_uuid is not None:
             headers["on-behalf-of-entity-uuid"] = self.entity_uuid
         return headers
+
+
+@dataclass(slots=True)
+class Browser:
+    """A browser in which somebody is signed in, or was; it keeps its cookies as browsers do."""
+
+    person: Person | None = None
+    """In whose membership its requests are made; None names none."""
+    cookies: dict[str, str] = field(default_factory=dict)
+    csrf_token: str | None = None
+    """Sent with every request when it is not the one that belongs to the cookie."""
+    kind: Kind = Kind.SESSION
+    uuid: None = None
+    """A session is no key."""
+    entity_uuid: None = None
+
+    @property
+    def token(self) -> str | None:
+        """What the session's cookie holds."""
+        return self.cookies.get(SESSION_COOKIE) or self.cookies.get(f"__Host-{SESSION_COOKIE}")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a request from it."""
+        headers = {"User-Agent": "Tests/1.0"}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={one}" for name, one in self.cookies.items())
+        csrf = self.csrf_token or (csrf_of(self.token) if self.token else None)
+        if csrf is not None:
+            headers["X-CSRF-Token"] = csrf
+        if self.person is not None:
+            headers["X-Entity-User-Xref-Uuid"] = self.person.uuid
+        return headers
+
+    def follow(self, response: httpx.Response) -> None:
+        """Take the cookies that a response sets."""
+        for line in response.headers.get_list("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            if value:
+                self.cookies[name] = value
+            else:
+                self.cookies.pop(name, None)
+
+
+@dataclass(slots=True)
+class SdkToken:
+    """A token of the embedded app."""
+
+    token: str
+    kind: Kind = Kind.SDK
+    uuid: None = None
+    entity_uuid: None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a request with it."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+Shown = ApiKey | Browser | SdkToken
+"""What a request may show of itself."""
 
 
 def uuid_of(member: "str | Person") -> str:
@@ -105,6 +172,10 @@ class Cast:
     other_system: ApiKey
     other_master: ApiKey
     other_user: ApiKey
+    session: Browser
+    """Where tomas is signed in."""
+    sdk: SdkToken
+    """The embedded app, as tomas."""
     alone: dict[tuple[Kind, str], ApiKey] = field(default_factory=dict)
     """Keys of the firm that hold one permission each: (kind, permission)."""
 
@@ -121,6 +192,10 @@ class Cast:
             Kind.MASTER_USER: self.master,
             Kind.USER: self.user,
         }
+
+    def shown_at_firm(self) -> dict[Kind, Shown]:
+        """Give something of each kind, keys and persons, for which everything is allowed there."""
+        return {**self.keys_of_firm(), Kind.SESSION: self.session, Kind.SDK: self.sdk}
 
 
 async def join(
@@ -260,6 +335,8 @@ async def furnish(app: App) -> Cast:
         other_system=await make_key(app, other, Kind.SYSTEM),
         other_master=await make_key(app, other, Kind.MASTER_USER),
         other_user=await make_key(app, other, Kind.USER, member_uuid=karl.uuid),
+        session=await sign_in(app, tomas),
+        sdk=await embed(app, tomas),
     )
     for kind in (Kind.SYSTEM, Kind.SUPER, Kind.MASTER_USER, Kind.USER):
         for permission in all_permissions(kind):
@@ -276,6 +353,39 @@ async def _alone(app: App, cast: Cast, kind: Kind, permission: str) -> ApiKey:
     entity = None if kind is Kind.SUPER else cast.firm
     name = f"{kind.value} {permission}"
     return await make_key(app, entity, kind, name=name, permissions=[permission], **more)
+
+
+async def sign_in(app: App, person: Person) -> Browser:
+    """Give a browser in which somebody is signed in and has chosen the membership."""
+    name = cookie_name(SESSION_COOKIE, secure=app.settings.secure_cookies)
+    browser = Browser(person)
+
+    async def act(work: Work) -> None:
+        member = await people.member_of(work.db, await _entity_id(work, person), person.uuid)
+        assert member is not None
+        number = await people.account_of_member(work.db, member.id)
+        account = await store.account_by_id(work.db, number or 0)
+        assert account is not None
+        opened = await sessions.open(work, account.id, account.uuid, "Tests/1.0", "127.0.0.1")
+        browser.cookies = {name: opened.token}
+        await store.choose(work.db, opened.session_id, member.id)
+
+    await composition.acting(app, None, act)
+    return browser
+
+
+async def _entity_id(work: Work, person: Person) -> int:
+    entity = await access.entity_of(work.db, person.entity_uuid)
+    assert entity is not None
+    return entity.id
+
+
+async def embed(app: App, person: Person) -> SdkToken:
+    """Make a token of the embedded app for somebody."""
+    made = await composition.acting(
+        app, person.entity_uuid, lambda work: sdk.create(work, person.uuid, None)
+    )
+    return SdkToken(made.sdk_token)
 
 
 # -- states that no endpoint reaches yet: set in the tables, with an entry that changes access ----

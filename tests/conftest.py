@@ -22,6 +22,7 @@ def _cheap_passwords() -> Iterator[None]:
     """Hash passwords cheaply: nothing that tests make is worth guessing."""
     patch = pytest.MonkeyPatch()
     patch.setattr("onrecord.domain.members._HASHER", PasswordHasher(1, 8, 1))
+    patch.setattr("onrecord.outside.passwords.HASHER", PasswordHasher(1, 8, 1))
     yield
     patch.undo()
 

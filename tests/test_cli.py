@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from onrecord import cli
-from onrecord.model.access import Kind
+from onrecord.model.access import INSTALLATION_UUID, Kind
 from onrecord.proof import note
 from tests.cast import PASSWORD, ApiKey
 from tests.world import CHAT, ENTITY, World, accepted, refused
@@ -182,6 +182,10 @@ def test_keys_are_made_listed_rotated_and_stopped(line: Line) -> None:
     stopped = line.facts("key", "deactivate", "--key", made["api_key"])
     assert stopped == {"api_key": made["api_key"], "state": "deactivated"}
     assert "RB019" in line.refused("key", "rotate", "--key", made["api_key"])
+    gone = line.facts("key", "destroy", "--key", made["api_key"])
+    assert gone == {"api_key": made["api_key"], "state": "destroyed"}
+    assert line.facts("key", "list", "--org", org) == []
+    assert "RN008" in line.refused("key", "destroy", "--key", made["api_key"])
     assert "RN008" in line.refused("key", "rotate", "--key", "ork-nothing")
     assert "RN008" in line.refused("key", "deactivate", "--key", "ork-nothing")
 
@@ -247,6 +251,34 @@ def test_a_record_is_exported_and_verified(line: Line, tmp_path: Path) -> None:
     )
 
 
+def test_a_file_is_imported_reported_and_exported_again(line: Line, tmp_path: Path) -> None:
+    made = found(line, "--admin-username", "ada.lovelace", "--admin-password", PASSWORD)
+    file, report = tmp_path / "clients.csv", tmp_path / "report.csv"
+    file.write_text("First Name,Email,Identifier\nNell,nell@example.com,C-1\n,no@example.com,C-2\n")
+    words = ["import", "--org", made["entity_uuid"], "--kind", "clients", str(file)]
+    tried = line.facts(*words, "--dry-run")
+    counts = {"created": 1, "existing": 0, "refused": 1}
+    assert tried == {"job_uuid": tried["job_uuid"], "state": "done", "rows": 2, **counts}
+    done = line.facts(*words, "--report", str(report), "--no-invitations")
+    assert {name: done[name] for name in counts} == counts
+    assert "3,refused,RB003," in report.read_text("utf-8")
+    again = line.facts(*words, "--ignore-existing-identifiers")
+    assert again["existing"] == 1
+    assert "created" in line.lines(*words, "--dry-run")
+    assert "RB003 file has no column" in line.refused(*words[:4], "groups", str(file))
+    output = tmp_path / "entities.json"
+    words = ["export", "entities", "--org", made["entity_uuid"], "--output", str(output)]
+    facts = line.facts(*words)
+    exported = json.loads(output.read_bytes())
+    assert facts["bytes"] == output.stat().st_size
+    assert facts["as_of"] == exported["as_of"]
+    assert [one["identifier"] for one in exported["entity_memberships"]] == [None, None, "C-1"]
+    line.facts(*words, "--format", "zip", "--as-of", str(facts["as_of"]))
+    out, _ = line.run("verify", str(output))
+    assert out.startswith("The file is whole")
+    assert "RN008" in line.refused(*words, "--as-of", "100000")
+
+
 def test_the_specification_is_printed(line: Line) -> None:
     out, _ = line.run("openapi")
     assert json.loads(out)["openapi"] == "3.1.0"
@@ -307,3 +339,61 @@ def test_a_running_server_obeys_from_its_next_request(world: World, beside: Line
     beside.facts("member", "activate", "--member", cast.petra.uuid, *how)
     accepted(world.get(chats, key=cast.master, on_behalf_of=cast.petra))
     assert "serve" in beside.refused("migrate") or "held" in beside.refused("migrate")
+
+
+# -- invitations, mails and terms ----------------------------------------------------------------
+
+
+def test_a_fresh_link_is_printed_for_somebody_whom_no_mail_reaches(
+    world: World, beside: Line
+) -> None:
+    petra = world.cast.petra.uuid
+    facts = beside.facts("member", "invitation", "--member", petra)
+    token = facts["link"].partition("/join#token=")[2]
+    look = {"X-Invitation-Token": token}
+    accepted(world.get("/app-service/api/invitations", headers=look))
+    again = beside.lines("member", "invitation", "--member", petra).strip()
+    assert again.startswith("http://127.0.0.1:8080/join#token=")
+    refused(world.get("/app-service/api/invitations", headers=look), "RU010", 401)
+    entry = world.entries(world.cast.firm)[-1]
+    assert (entry["type"], entry["data"]) == ("invitation.made", {"why": "operator"})
+    assert entry["actor"]["kind"] == "operator"
+    assert "RB019" in beside.refused("member", "invitation", "--member", world.cast.tomas.uuid)
+    assert "RN006" in beside.refused("member", "invitation", "--member", world.cast.firm)
+
+
+def test_a_test_message_is_sent_now_and_is_on_record(
+    world: World, beside: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "mail_url" in beside.refused("mail", "test", "--to", "ada@example.com")
+    assert "sms_url" in beside.refused("sms", "test", "--to", "+442079460001")
+    assert "RB003" in beside.refused("mail", "test", "--to", "nobody")
+    assert "RB003" in beside.refused("sms", "test", "--to", "12")
+    monkeypatch.setenv("ONRECORD_MAIL_URL", "smtp://127.0.0.1:1")
+    monkeypatch.setenv("ONRECORD_MAIL_FROM", "office@example.com")
+    assert "could not be sent" in beside.refused("mail", "test", "--to", "ada@example.com")
+    before = world.head(INSTALLATION_UUID)
+    monkeypatch.setenv("ONRECORD_DEV_OUTBOX", "1")
+    beside.facts("mail", "test", "--to", "ada@example.com")
+    assert "kept" in beside.lines("sms", "test", "--to", "+44 20 7946 0001")
+    entries = world.entries(INSTALLATION_UUID, before)
+    assert [(entry["type"], entry["data"]["channel"]) for entry in entries] == [
+        ("message.tried", "email"),
+        ("message.tried", "sms"),
+    ]
+    assert world.rows("SELECT recipient FROM outbox ORDER BY id") == [
+        ("ada@example.com",),
+        ("+442079460001",),
+    ]
+
+
+def test_the_operators_terms_are_a_file_and_every_other_text_is_a_version(
+    line: Line, tmp_path: Path
+) -> None:
+    file = tmp_path / "terms.md"
+    file.write_text("Be kind.\n", "utf-8")
+    assert line.facts("terms", str(file))["version"] == 1
+    assert line.facts("terms", str(file))["version"] == 1
+    file.write_text("Be kinder.\n", "utf-8")
+    assert line.facts("terms", str(file))["version"] == 2
+    line.run("terms", str(tmp_path / "nowhere"), status=2)

@@ -1,5 +1,8 @@
 """Settings: the file, then the environment, then flags."""
 
+import asyncio
+import re
+import tomllib
 from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
@@ -7,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from onrecord.settings import Settings, SettingsError, load
+from onrecord import app as composition
+from onrecord.settings import Settings, SettingsError, load, template, write_template
 
 
 def test_without_anything_the_defaults_hold() -> None:
@@ -105,3 +109,85 @@ def test_what_follows_from_settings() -> None:
     assert Settings(public_url="https://chat.example.com:8443").origin_host == "chat.example.com"
     assert Settings(data_dir=Path("d")).signing_key == Path("d/signing.key")
     assert Settings(signing_key_file=Path("k")).signing_key == Path("k")
+
+
+# -- the file that the first start writes ---------------------------------------------------------
+
+
+def test_the_file_that_is_written_sets_nothing(tmp_path: Path) -> None:
+    write_template(tmp_path)
+    assert load({"data_dir": tmp_path}, {}) == Settings(data_dir=tmp_path)
+
+
+def test_every_setting_of_the_file_stands_there_with_its_default(tmp_path: Path) -> None:
+    written = write_template(tmp_path)
+    assert written == tmp_path / "onrecord.toml"
+    text = re.sub(r"^#(\w+ = )", r"\1", written.read_text("utf-8"), flags=re.MULTILINE)
+    assert {*tomllib.loads(text)} == {row.name for row in fields(Settings)} - {"data_dir"}
+    written.write_text(text, "utf-8")
+    assert load({"data_dir": tmp_path}, {}) == Settings(data_dir=tmp_path)
+    words = " ".join(re.sub("^# ", "", line) for line in text.splitlines())
+    for row in fields(Settings):
+        assert row.name == "data_dir" or row.metadata["meaning"] in words
+
+
+def test_only_the_owner_reads_the_file_and_it_is_never_overwritten(tmp_path: Path) -> None:
+    path = write_template(tmp_path)
+    assert path is not None
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("port = 1111\n")
+    assert write_template(tmp_path) is None
+    assert path.read_text() == "port = 1111\n"
+
+
+def test_a_server_writes_the_file_at_its_first_start_and_a_command_does_not(
+    tmp_path: Path,
+) -> None:
+    async def started(purpose: str) -> None:
+        async with composition.running(Settings(data_dir=tmp_path), purpose=purpose):
+            pass
+
+    asyncio.run(started("a command"))
+    assert not (tmp_path / "onrecord.toml").exists()
+    asyncio.run(started(composition.SERVE))
+    assert (tmp_path / "onrecord.toml").read_text("utf-8") == template()
+
+
+# -- mails and texts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"ONRECORD_MAIL_URL": "https://mail.example.com"}, "mail_url"),
+        ({"ONRECORD_MAIL_URL": "smtp://mail.example.com:port"}, "mail_url"),
+        ({"ONRECORD_MAIL_URL": "smtp://mail.example.com"}, "mail_from"),
+        (
+            {"ONRECORD_MAIL_URL": "smtp://mail.example.com", "ONRECORD_MAIL_FROM": "a b@c"},
+            "mail_from",
+        ),
+        ({"ONRECORD_SMS_URL": "https://AC1:token@api.example.com"}, "sms_from"),
+        ({"ONRECORD_SMS_URL": "https://api.example.com"}, "sms_url"),
+        ({"ONRECORD_SMS_URL": "http://AC1:token@api.example.com"}, "sms_url"),
+        ({"ONRECORD_DEV_OUTBOX": "perhaps"}, "dev_outbox"),
+    ],
+)
+def test_what_mails_and_texts_cannot_go_through_is_refused(
+    given: dict[str, str], named: str
+) -> None:
+    with pytest.raises(SettingsError, match=named) as caught:
+        load(environ=given)
+    assert "token" not in str(caught.value).replace("account:token", "")
+
+
+def test_mails_and_texts_are_set_up_by_addresses() -> None:
+    settings = load(
+        environ={
+            "ONRECORD_MAIL_URL": "smtps://me:secret@mail.example.com",
+            "ONRECORD_MAIL_FROM": "office@example.com",
+            "ONRECORD_SMS_URL": "http://AC1:token@127.0.0.1:8025/twilio",
+            "ONRECORD_SMS_FROM": "+15550100",
+        }
+    )
+    assert settings.mail_from == "office@example.com"
+    assert not settings.dev_outbox

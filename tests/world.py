@@ -19,7 +19,7 @@ from onrecord.store.db import Session
 from onrecord.store.work import Work
 from onrecord.web.rows import ROWS
 from onrecord.web.server import Server
-from tests.cast import ApiKey, Cast, Person, uuid_of
+from tests.cast import Browser, Cast, Person, SdkToken, Shown, embed, sign_in, uuid_of
 
 T = TypeVar("T")
 Member = str | Person
@@ -36,7 +36,12 @@ class World:
     ) -> None:
         """Start the App; with another world's runner both live on one event loop."""
         self.settings = settings
-        self._cast = cast
+        # Browsers move on, each in its own world.
+        self._cast = cast and replace(
+            cast,
+            session=replace(cast.session, cookies=dict(cast.session.cookies)),
+            sdk=replace(cast.sdk),
+        )
         self._own_runner = runner is None
         self.runner = runner or asyncio.Runner()
         self.app: App
@@ -102,12 +107,14 @@ class World:
         method: str,
         path: str,
         *,
-        key: ApiKey | None = None,
+        key: Shown | None = None,
         on_behalf_of: Member | None = None,
         json: Any = None,
         content: bytes | AsyncIterator[bytes] | None = None,
         headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] | None = None,
         params: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Mapping[str, Any] | None = None,
         client: str | None = HOME,
     ) -> httpx.Response:
         """Make one request; `client` is the peer's address."""
@@ -125,8 +132,17 @@ class World:
             if not any(name.lower() == b"content-type" for name, _ in all_headers):
                 all_headers.append((b"content-type", b"application/json"))
         response = await self._client(client).request(
-            method, path, content=content, headers=all_headers, params=params
+            method,
+            path,
+            content=content,
+            headers=all_headers,
+            params=params,
+            data=data,
+            files=files,
         )
+        self._client(client).cookies.clear()  # browsers are the tests' own
+        if isinstance(key, Browser):
+            key.follow(response)
         self._check_declared(response)
         return response
 
@@ -166,6 +182,23 @@ class World:
             return list(await asyncio.gather(*requests))
 
         return self.run(all_of_them())
+
+    # -- persons ---------------------------------------------------------------------------------
+
+    def session(self, person: Person) -> Browser:
+        """Give a browser in which somebody is signed in and has chosen the membership."""
+        return self.run(sign_in(self.app, person))
+
+    def embedded(self, person: Person) -> SdkToken:
+        """Make a token of the embedded app for somebody."""
+        return self.run(embed(self.app, person))
+
+    def mailed(self, to: str, name: str = "code") -> str:
+        """Give a value of the mail or text that was last put in line for somebody."""
+        rows = self.rows("SELECT payload FROM job ORDER BY id DESC")
+        payloads = [jsons.loads(row[0]) for row in rows if row[0]]
+        found = [one for one in payloads if one.get("to") == to and name in one["values"]]
+        return str(found[0]["values"][name])
 
     # -- beside the front door -------------------------------------------------------------------
 

@@ -5,12 +5,22 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from onrecord.domain import keys, record
+from onrecord import settings as configuration
+from onrecord.domain import (
+    accounts,
+    entities_export,
+    invitations,
+    keys,
+    organisation_settings,
+    record,
+    sessions,
+)
 from onrecord.model import times
 from onrecord.model.access import (
     INSTALLATION_ID,
@@ -21,12 +31,17 @@ from onrecord.model.access import (
     service,
 )
 from onrecord.model.errors import Refusal
-from onrecord.model.ports import Bell, Held, Signer
+from onrecord.model.ports import Bell, Held, Mailer, Passwords, Signer, Texter, Vault
+from onrecord.outside import mail, sms
 from onrecord.outside import signer as signers
+from onrecord.outside import vault as vaults
 from onrecord.outside.bell import LocalBell
 from onrecord.outside.datadir import DataDirectory
+from onrecord.outside.passwords import Passwords as ArgonPasswords
+from onrecord.outside.spool import FileSpool
 from onrecord.settings import Settings
-from onrecord.store import access, migrations, postgres, sqlite
+from onrecord.store import access, migrations, people, postgres, sqlite
+from onrecord.store import accounts as account_rows
 from onrecord.store import record as ledger
 from onrecord.store.db import Caller, Unavailable
 from onrecord.store.work import Store, Work
@@ -50,19 +65,55 @@ class App:
     settings: Settings
     store: Store
     signer: Signer
+    vault: Vault
     directory: DataDirectory
     purpose: str
+    passwords: Passwords = field(default_factory=ArgonPasswords)
     bell: Bell = field(default_factory=LocalBell)
     denied: dict[tuple[int, str, str], int] = field(default_factory=dict)
     """Refused uses of known keys: (entity_id, api_key_uuid, code) → count."""
     used: dict[int, int] = field(default_factory=dict)
     """When keys were last used: key id → microseconds."""
+    seen: dict[int, int] = field(default_factory=dict)
+    """When sessions were last used: session id → microseconds."""
+    failed: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Failed sign-ins to known accounts: (account_uuid, reason) → count."""
     stopping: bool = False
+    mailer: Mailer | None = None
+    """None: mail is not sent."""
+    texter: Texter | None = None
+    """None: texts are not sent."""
+    address: str = ""
+    """Where this process listens, once it does."""
+    jobs_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when this process has put a job in line."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def start_jobs(self) -> None:
-        """Begin what runs beside the requests."""
+    def start_jobs(self, run: "Callable[[App], Coroutine[Any, Any, None]] | None" = None) -> None:
+        """Begin what runs beside the requests: the chores of a minute, and jobs by `run`."""
         self._tasks.append(asyncio.create_task(self._every_minute()))
+        if run is not None:
+            self._tasks.append(asyncio.create_task(run(self)))
+
+    def wake(self) -> None:
+        """Tell the worker of this process that a job was put in line."""
+        self.jobs_waiting.set()
+
+    @property
+    def can_mail(self) -> bool:
+        """Whether mail is sent, or kept where it can be read."""
+        return self.mailer is not None or self.settings.dev_outbox
+
+    @property
+    def can_text(self) -> bool:
+        """Whether texts are sent, or kept where they can be read."""
+        return self.texter is not None or self.settings.dev_outbox
+
+    @property
+    def base_url(self) -> str:
+        """The address that links in mails begin with."""
+        settings = self.settings
+        return settings.public_url or self.address or f"http://{settings.host}:{settings.port}"
 
     async def stop(self) -> None:
         """Finish: nothing counted or acknowledged is lost by an orderly stop."""
@@ -86,6 +137,7 @@ class App:
                 await self.note_counts()
                 await self.make_checkpoints()
                 await self.as_service(lambda work: access.forget_answers(work.db, times.now()))
+                await self.as_service(sessions.forget)
             except Exception:
                 log.exception("a minute's chores failed; they are tried again")
 
@@ -94,7 +146,15 @@ class App:
     ) -> T:
         """Run a work as OnRecord itself."""
         actor = actor or service(INSTALLATION_ID, INSTALLATION_UUID)
-        return await self.store.write(Caller(actor, Origin(keys.request_id())), run)
+        caller = Caller(actor, Origin(keys.request_id()), wake=self.wake)
+        return await self.store.write(caller, run)
+
+    async def service_in(self, entity_id: int) -> Actor:
+        """Give OnRecord itself as the actor in an organisation, by its internal id."""
+        entity = await self.store.ask(lambda session: access.entity_by_id(session, entity_id))
+        if entity is None:
+            raise Refusal("RN007")
+        return service(entity.id, entity.uuid)
 
     async def note_counts(self) -> None:
         """Put the denied uses of the last minute on record, and note when keys were used."""
@@ -102,6 +162,11 @@ class App:
         if uses:
             await self.as_service(lambda work: access.note_key_uses(work.db, uses))
             self.used = {key: at for key, at in self.used.items() if at != uses.get(key)}
+        seen = dict(self.seen)
+        if seen:
+            await self.as_service(lambda work: account_rows.note_seen(work.db, seen))
+            self.seen = {one: at for one, at in self.seen.items() if at != seen.get(one)}
+        await self._note_failed()
         by_entity: dict[int, dict[tuple[str, str], int]] = {}
         for (entity_id, key_uuid, code), count in self.denied.items():
             by_entity.setdefault(entity_id, {})[key_uuid, code] = count
@@ -125,6 +190,27 @@ class App:
             self.denied[place] -= count
             if not self.denied[place]:
                 del self.denied[place]
+
+    async def _note_failed(self) -> None:
+        """Put the failed sign-ins of the last minute on record; only then are they forgotten."""
+        counts = dict(self.failed)
+        if not counts:
+            return
+
+        async def note(work: Work) -> None:
+            for (account_uuid, reason), count in counts.items():
+                accounts.note_failed(work, account_uuid, reason, count)
+
+        await self.as_service(note)
+        for place, count in counts.items():
+            self.failed[place] -= count
+            if not self.failed[place]:
+                del self.failed[place]
+
+    def count_failed(self, account_uuid: str, reason: str) -> None:
+        """Count a failed sign-in to a known account; it goes on record within a minute."""
+        place = (account_uuid, reason)
+        self.failed[place] = self.failed.get(place, 0) + 1
 
     def count_denied(self, key: access.Key, code: str) -> None:
         """Count a refused use of a known key; it goes on record within a minute."""
@@ -155,13 +241,18 @@ def make_store(settings: Settings) -> Store:
     """Pick the engine: PostgreSQL when an address is set, else SQLite in the data directory."""
     if settings.database_url:
         return postgres.PostgresStore(settings.database_url)
-    return sqlite.SqliteStore(settings.data_dir / "onrecord.db")
+    return sqlite.SqliteStore(sqlite_file(settings))
+
+
+def sqlite_file(settings: Settings) -> Path:
+    """Give where the database lies when it is SQLite."""
+    return settings.data_dir / "onrecord.db"
 
 
 async def start(settings: Settings, *, purpose: str = SERVE) -> App:
     """Open the store, bring the schema up to date, make or check the installation and its key.
 
-    Raises Unavailable, NewerSchema, Held, Refusal (another signing key), OSError, ValueError.
+    Raises Unavailable, NewerSchema, Held, Refusal (another key), OSError, ValueError.
     """
     directory = DataDirectory(settings.data_dir)
     store = make_store(settings)
@@ -173,7 +264,10 @@ async def start(settings: Settings, *, purpose: str = SERVE) -> App:
         signer = signers.load_or_make(
             settings.signing_key, host or settings.origin_host, may_make=not known
         )
-        app = App(settings, store, signer, directory, purpose)
+        mark = await store.ask(lambda session: ledger.meta(session, "vault"))
+        vault = vaults.load_or_make(settings.secrets_key, may_make=mark is None)
+        app = App(settings, store, signer, vault, directory, purpose)
+        app.mailer, app.texter = mail.mailer_of(settings), sms.texter_of(settings)
         await _prepare(app)
     except BaseException:
         await store.close()
@@ -212,8 +306,13 @@ async def _hold_migrated(directory: DataDirectory, store: Store, purpose: str) -
 async def _prepare(app: App) -> None:
     async def prepare(work: Work) -> None:
         await record.prepare_installation(work, app.signer, app.settings.origin_host)
+        await record.prepare_vault(work, app.vault)
+        if app.purpose == SERVE:
+            await organisation_settings.note_texts(work, sent=app.texter is not None)
 
     await app.as_service(prepare)
+    if app.purpose == SERVE:
+        configuration.write_template(app.directory.path)
 
 
 @contextlib.asynccontextmanager
@@ -235,7 +334,23 @@ async def acting(app: App, entity_uuid: str | None, run: Callable[[Work], Awaita
         if entity is None:
             raise Refusal("RN007")
         actor = operator(entity.id, entity.uuid)
-    return await app.store.write(Caller(actor, Origin(keys.request_id())), run)
+    return await app.store.write(Caller(actor, Origin(keys.request_id()), wake=app.wake), run)
+
+
+async def note_bounce(app: App, message_id: str, recipient: str) -> None:
+    """Note that a mail came back, by its Message-ID or else by its recipient.
+
+    Nothing happens where it was no invitation that still works, or where it was noted already.
+    """
+    members = await app.as_service(
+        lambda work: invitations.bounced_mail(work, message_id, recipient)
+    )
+    for member_id in members:
+        home = await app.store.ask(partial(people.member_by_id, member_id=member_id))
+        if home is not None:
+            actor = await app.service_in(home.entity_id)
+            await app.as_service(partial(invitations.bounced, member_id=member_id), actor)
+            app.bell.ring(home.entity_id)
 
 
 async def origin_host(app: App) -> str:
@@ -265,16 +380,65 @@ async def write_archive(
     async def keep(options: str, note: str) -> None:
         await app.as_service(lambda work: ledger.keep_seal(work.db, plan.entity.id, options, note))
 
+    size = await _write_whole(output, record.write_archive(app.store.ask, keep, app.signer, plan))
+    return {"file": str(output), "entity_uuid": entity_uuid, "as_of": plan.as_of, "bytes": size}
+
+
+async def _write_whole(output: Path, pieces: AsyncIterator[bytes]) -> int:
+    """Write a file, whole or not at all; give its size in bytes."""
     temporary = output.with_name(f".{output.name}.part")
     size = 0
     try:
         with temporary.open("wb") as file:
-            async for chunk in record.write_archive(app.store.ask, keep, app.signer, plan):
-                file.write(chunk)
-                size += len(chunk)
+            async for piece in pieces:
+                file.write(piece)
+                size += len(piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
-    return {"file": str(output), "entity_uuid": entity_uuid, "as_of": plan.as_of, "bytes": size}
+    return size
+
+
+def entities_pieces(app: App, export: entities_export.Export) -> AsyncIterator[bytes]:
+    """Give an export of an organisation's entities piece by piece; empty ones mean patience."""
+    entity_id = export.plan.entity.id
+
+    async def keep(options: str, note: str) -> None:
+        await app.as_service(lambda work: ledger.keep_seal(work.db, entity_id, options, note))
+
+    return entities_export.pieces(
+        export, app.store.ask, keep, app.signer, lambda: FileSpool(app.settings.data_dir)
+    )
+
+
+async def write_entities(
+    app: App,
+    entity_uuid: str,
+    output: Path,
+    wanted: tuple[str, int | None],
+    tell: Callable[[entities_export.Export], None],
+) -> dict[str, Any]:
+    """Write an export of an organisation's entities to a file, whole or not at all.
+
+    `wanted` is a format and a position (None: the present end); `tell` hears how far it is.
+    """
+    form, as_of = wanted
+    export = await acting(
+        app, entity_uuid, lambda work: entities_export.begin(work, app.signer, as_of, form)
+    )
+
+    async def told() -> AsyncIterator[bytes]:
+        async for piece in entities_pieces(app, export):
+            tell(export)
+            yield piece
+
+    size = await _write_whole(output, told())
+    return {
+        "file": str(output),
+        "entity_uuid": entity_uuid.lower(),
+        "format": form,
+        "as_of": export.plan.as_of,
+        "bytes": size,
+    }

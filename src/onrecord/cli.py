@@ -1,6 +1,7 @@
 """The command line: `onrecord`. Exit status 0; 1 refused, with one clear line; 2 usage."""
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -104,11 +105,26 @@ def _serving(command: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command()
 @_shared
 @_serving
-def serve(context: Context, **flags: Any) -> None:
+@click.option("--dev-outbox", is_flag=True, default=None, help="Keep mails and texts, send none.")
+@click.option("--no-work", is_flag=True, help="Leave jobs such as mails to `onrecord work`.")
+def serve(context: Context, *, no_work: bool, **flags: Any) -> None:
     """Migrate if needed, then serve."""
+    from onrecord.jobs import worker
     from onrecord.web import serving
 
-    serving.serve(context.settings(**flags))
+    serving.serve(context.settings(**flags), run_jobs=None if no_work else worker.run)
+
+
+@cli.command()
+@_shared
+def work(context: Context) -> None:
+    """Run jobs alone: mails, texts, reminders, imports."""
+    from onrecord.jobs import worker
+    from onrecord.web import serving
+
+    settings = context.settings()
+    serving.log_to_stderr(settings.log_level)
+    worker.work(settings)
 
 
 @cli.command()
@@ -116,11 +132,15 @@ def serve(context: Context, **flags: Any) -> None:
 @_serving
 def demo(context: Context, **flags: Any) -> None:
     """Make an example organisation, print its keys and lines to paste, then serve it."""
+    from onrecord.jobs import worker
     from onrecord.web import demonstration, serving
 
     if context.flags["data_dir"] is None:
         flags["data_dir"] = Path("onrecord-demo")
-    serving.serve(context.settings(**flags), demonstration.furnish)
+    settings = context.settings(**flags)
+    if not settings.mail_url:
+        settings = context.settings(**flags, dev_outbox=True)
+    serving.serve(settings, demonstration.furnish, worker.run)
 
 
 @cli.command()
@@ -131,6 +151,19 @@ def migrate(context: Context) -> None:
 
     number = asyncio.run(composition.migrate(context.settings()))
     context.print({"schema": number}, [f"The schema is at version {number}."])
+
+
+@cli.command()
+@_shared
+def doctor(context: Context) -> None:
+    """Look at the installation, running or not, and say what is wrong and what to do."""
+    from onrecord import doctor as physician
+
+    logging.basicConfig(level="CRITICAL")
+    found = asyncio.run(physician.examine(context.settings()))
+    facts = physician.told(found)
+    context.print(facts, physician.lines(found))
+    sys.exit(0 if facts["ok"] else 1)
 
 
 @cli.command()
@@ -163,11 +196,13 @@ def org_create(context: Context, **given: Any) -> None:
     """Make an organisation with its first system administrator."""
     from onrecord.domain import organisations
 
-    new = organisations.NewOrganisation(**given)
+    password = given["admin_password"]
 
     async def act(running: Any) -> Any:
         from onrecord import app as composition
 
+        hashed = None if password is None else await running.passwords.hash(password)
+        new = organisations.NewOrganisation(**given, admin_password_hash=hashed)
         host = await composition.origin_host(running)
         return await composition.acting(
             running, None, lambda work: organisations.create(work, new, host)
@@ -248,8 +283,11 @@ def member_activate(context: Context, member_uuid: str, username: str, password:
         )
         if home is None:
             raise Refusal("RN006")
+        hashed = await running.passwords.hash(password)
         await composition.acting(
-            running, home, lambda work: members.activate(work, member_uuid, username, password)
+            running,
+            home,
+            lambda work: members.activate(work, member_uuid, username, password, hashed=hashed),
         )
         return home
 
@@ -262,6 +300,159 @@ def member_activate(context: Context, member_uuid: str, username: str, password:
             "state": "active",
         }
     )
+
+
+# -- accounts ------------------------------------------------------------------------------------
+
+
+@cli.group()
+def account() -> None:
+    """Accounts: so that nobody is locked out."""
+
+
+def _account(context: Context, username: str, act: Callable[[Any, Any], Any]) -> Any:
+    """Do one work on the account of a user name: `act(work, account)`."""
+    from onrecord.domain import accounts
+
+    async def run(work: Any) -> Any:
+        return await act(work, await accounts.named(work, username))
+
+    return _in(context, None, run)
+
+
+@account.command("code")
+@click.option("--username", required=True)
+@_shared
+def account_code(context: Context, username: str) -> None:
+    """Show a code to somebody who is asked for one now, such as for signing in."""
+    from onrecord.domain import challenges
+
+    code, purpose = _in(context, None, lambda work: challenges.show_code(work, username))
+    context.print({"username": username, "purpose": purpose, "code": code})
+
+
+@account.command("unlock")
+@click.option("--username", required=True)
+@_shared
+def account_unlock(context: Context, username: str) -> None:
+    """Let somebody try again at once after failed sign-ins."""
+    from onrecord.domain import accounts
+
+    _account(context, username, accounts.unlock)
+    context.print({"username": username, "state": "unlocked"})
+
+
+@account.command("reset-factors")
+@click.option("--username", required=True)
+@_shared
+def account_reset_factors(context: Context, username: str) -> None:
+    """Take authenticator app and recovery code away; codes are sent again."""
+    from onrecord.domain import factors
+
+    removed = _account(context, username, factors.reset)
+    context.print({"username": username, "removed": removed})
+
+
+@account.command("set-password")
+@click.option("--username", required=True)
+@click.option("--password", required=True, prompt=True, hide_input=True)
+@_shared
+def account_set_password(context: Context, username: str, password: str) -> None:
+    """Set somebody's password; whoever is signed in with the account is signed out."""
+    from onrecord import app as composition
+    from onrecord.domain import accounts, sessions
+
+    async def act(running: Any) -> None:
+        accounts.check_password(password, username)
+        hashed = await running.passwords.hash(password)
+
+        async def change(work: Any) -> None:
+            found = await accounts.named(work, username)
+            await accounts.set_password(work, found, hashed, "operator")
+            await accounts.forget_failures(work, username)
+            await sessions.end_others(work, found, "password")
+
+        await composition.acting(running, None, change)
+
+    _run(context, act)
+    context.print({"username": username, "state": "password set"})
+
+
+@member.command("invitation")
+@click.option("--member", "member_uuid", required=True, metavar="UUID")
+@_shared
+def member_invitation(context: Context, member_uuid: str) -> None:
+    """Print a fresh link with which a pending member can join; earlier links stop working."""
+    from onrecord import app as composition
+    from onrecord.domain import invitations, members
+    from onrecord.store import people
+
+    async def act(running: Any) -> Any:
+        home = await running.store.ask(
+            lambda session: people.entity_of_member(session, member_uuid.lower())
+        )
+        if home is None:
+            raise Refusal("RN006")
+
+        async def make(work: Any) -> str:
+            return await invitations.fresh_link(work, await members.pick(work, member_uuid, None))
+
+        token = await composition.acting(running, home, make)
+        return f"{running.base_url}/join#token={token}"
+
+    link = _run(context, act)
+    context.print({"entity_user_xref_uuid": member_uuid.lower(), "link": link}, [link])
+
+
+# -- mails, texts and terms ----------------------------------------------------------------------
+
+
+@cli.group()
+def mail() -> None:
+    """Mails."""
+
+
+@cli.group()
+def sms() -> None:
+    """Texts."""
+
+
+def _try_out(context: Context, channel: str, to: str) -> None:
+    from onrecord.jobs import post
+
+    _run(context, lambda running: post.try_out(running, channel, to))
+    kept = "kept in the outbox" if context.settings().dev_outbox else "handed over"
+    context.print({"channel": channel, "to": to, "state": kept}, [f"A test to {to} was {kept}."])
+
+
+@mail.command("test")
+@click.option("--to", required=True, metavar="ADDRESS")
+@_shared
+def mail_test(context: Context, to: str) -> None:
+    """Send a test mail now, to see that mail is set up."""
+    _try_out(context, "email", to)
+
+
+@sms.command("test")
+@click.option("--to", required=True, metavar="NUMBER")
+@_shared
+def sms_test(context: Context, to: str) -> None:
+    """Send a test text now, to see that texts are set up."""
+    _try_out(context, "sms", to)
+
+
+@cli.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@_shared
+def terms(context: Context, file: Any) -> None:
+    """Give the operator's terms the text of FILE (- reads from the terminal).
+
+    Everybody is asked to accept a new version; an empty text asks nobody.
+    """
+    from onrecord.domain import terms as operators
+
+    made = _in(context, None, lambda work: operators.publish(work, file.read().strip()))
+    context.print({"version": made.version, "updated_at": made.updated_at})
 
 
 # -- keys ----------------------------------------------------------------------------------------
@@ -362,6 +553,17 @@ def key_deactivate(context: Context, api_key: str) -> None:
     context.print({"api_key": api_key, "state": "deactivated"})
 
 
+@key.command("destroy")
+@click.option("--key", "api_key", required=True, metavar="API_KEY")
+@_shared
+def key_destroy(context: Context, api_key: str) -> None:
+    """Stop a key and take it off every list."""
+    from onrecord.domain import keys
+
+    _key_home(context, api_key, lambda work: keys.destroy(work, api_key))
+    context.print({"api_key": api_key, "state": "destroyed"})
+
+
 @key.command("rotate")
 @click.option("--key", "api_key", required=True, metavar="API_KEY")
 @click.option("--overlap-seconds", type=int, default=0, show_default=True)
@@ -413,6 +615,97 @@ def export_record(context: Context, entity_uuid: str, output: Path, as_of: int |
         return await composition.write_archive(running, entity_uuid, output, as_of)
 
     facts = _run(context, act)
+    context.print(facts)
+
+
+@export.command("entities")
+@click.option("--org", "entity_uuid", required=True, metavar="UUID")
+@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--format", "form", type=click.Choice(["json", "csv", "zip"]), default="json", show_default=True
+)
+@click.option("--as-of", type=int, metavar="N", help="A position; default: the present end.")
+@_shared
+def export_entities(
+    context: Context, entity_uuid: str, output: Path, form: str, as_of: int | None
+) -> None:
+    """Write all member, group and chat records of an organisation; zip adds every message."""
+    from onrecord import app as composition
+
+    with _progress(context, "Reading the record") as bar:
+
+        async def act(running: Any) -> Any:
+            return await composition.write_entities(
+                running,
+                entity_uuid,
+                output,
+                (form, as_of),
+                lambda export: _advance(bar, export.done, export.total),
+            )
+
+        facts = _run(context, act)
+    context.print(facts)
+
+
+def _progress(context: Context, label: str) -> Any:
+    """Show how far it is, for people who look at a terminal; nobody else is told."""
+    shown = sys.stderr.isatty() and not context.as_json
+    file = sys.stderr if shown else io.StringIO()
+    return click.progressbar(length=1, label=label, file=file, show_pos=True)
+
+
+def _advance(bar: Any, done: int, total: int | None) -> None:
+    bar.length = max(total or 0, 1)
+    bar.update(done - bar.pos)
+
+
+# -- imports -------------------------------------------------------------------------------------
+
+
+@cli.command("import")
+@click.option("--org", "entity_uuid", required=True, metavar="UUID")
+@click.option(
+    "--kind",
+    required=True,
+    type=click.Choice(["staff", "clients", "groups", "group_members"]),
+    help="What the rows are.",
+)
+@click.option("--dry-run", is_flag=True, help="Report every row and change nothing.")
+@click.option(
+    "--ignore-existing-identifiers", is_flag=True, help="Pass over rows whose identifier is in use."
+)
+@click.option("--no-invitations", is_flag=True, help="Invite nobody.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write there what became of every row.",
+)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_shared
+def import_file(context: Context, entity_uuid: str, file: Path, **given: Any) -> None:
+    """Import members, groups or who is in them from a CSV file.
+
+    Stopped in the middle it goes on with the next server or `onrecord work` on this installation.
+    """
+    from onrecord.domain import imports
+    from onrecord.jobs import importing
+
+    options = imports.Options(
+        dry_run=given["dry_run"],
+        ignore_existing_identifiers=given["ignore_existing_identifiers"],
+        send_invitations=not given["no_invitations"],
+    )
+    with _progress(context, "Importing") as bar:
+
+        async def act(running: Any) -> Any:
+            wanted = importing.Wanted(entity_uuid, given["kind"], options, given["report"])
+            return await importing.run(
+                running, file, wanted, lambda job: _advance(bar, job.done, job.total)
+            )
+
+        facts = _run(context, act)
+    if facts["state"] == "failed":
+        raise Refusal(facts["error_code"], facts["reason"])
     context.print(facts)
 
 

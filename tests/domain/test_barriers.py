@@ -227,6 +227,7 @@ def test_every_rule_has_its_word(world: World) -> None:
     assert why(world, cast.tomas, cast.olga)["barriers"] == listed(world)
     make(world, "Solo", cast.ingrid)
     new = {"enum_profile_id": 3, "first_name": "New", "primary_email": "new@example.com"}
+    new |= {"send_invitation": False}
     uuid = post(world, f"{ENTITY}/entity-memberships/create", **new)["entity_user_xref_uuid"]
     assert why(world, cast.olga, uuid)["rule"] == "state"
     earlier = why(world, cast.olga, uuid, at=world.head(cast.firm) - 1)

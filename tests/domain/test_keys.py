@@ -433,7 +433,7 @@ def test_only_active_staff_of_the_organisation_own_keys(sqlite_world: World, who
 
 def test_a_key_may_hold_can_provision_alone(sqlite_world: World) -> None:
     key = new_key(sqlite_world, permissions=["can_provision"])
-    refused(sqlite_world.get(EVENTS, key=key), "RF732", 403)
+    refused(sqlite_world.get(EVENTS, key=key), "RF008", 403)
 
 
 def test_a_key_is_listed_without_its_secret(world: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from onrecord.domain import members, organisations
 from onrecord.domain.groups import put_into_group
+from onrecord.model import times
 from onrecord.model.errors import Refusal
 from onrecord.model.people import Member
 from onrecord.store import groups
@@ -76,6 +77,7 @@ def test_a_member_is_made_as_asked(world: World, path: str) -> None:
     assert body["group_uuid"] is None
     assert body["entity_user_xref_uuid"] == shown["entity_user_xref_uuid"]
     assert shown["created_at"] == shown["updated_at"]
+    expires_at = shown["invitation"]["expires_at"]
     assert {k: v for k, v in shown.items() if not k.endswith("_at")} == {
         "entity_uuid": cast.firm,
         "entity_user_xref_uuid": body["entity_user_xref_uuid"],
@@ -97,9 +99,10 @@ def test_a_member_is_made_as_asked(world: World, path: str) -> None:
             "state": "not_sent",
             "sent_at": None,
             "reminders_sent": 0,
-            "expires_at": None,
+            "expires_at": expires_at,
         },
     }
+    assert times.read(expires_at) > times.now()
 
 
 def test_making_a_member_is_on_record_with_its_author_and_without_its_name(world: World) -> None:
@@ -108,7 +111,8 @@ def test_making_a_member_is_on_record_with_its_author_and_without_its_name(world
     uuid = create(world, group_uuids=[cast.team], created_by_entity_user_xref_uuid=cast.tomas.uuid)[
         "entity_user_xref_uuid"
     ]
-    made, joined = world.entries(cast.firm, before)
+    made, joined, invited = world.entries(cast.firm, before)
+    assert invited["type"] == "invitation.made"
     assert made["type"] == "member.created"
     assert made["entity_user_xref_uuid"] == uuid
     assert made["data"] == {"enum_profile_id": 4, "state": "pending"}
@@ -118,7 +122,7 @@ def test_making_a_member_is_on_record_with_its_author_and_without_its_name(world
     assert joined["type"] == "group.member_added"
     assert joined["group_uuid"] == cast.team
     assert "entity_user_xref_uuid" not in joined["actor"]
-    assert "nell" not in str([made, joined]).lower()
+    assert "nell" not in str([made, joined, invited]).lower()
 
 
 @pytest.mark.parametrize("profile", [1, 2, 3])
@@ -262,7 +266,8 @@ def test_v2_makes_a_group_with_the_people_named(world: World) -> None:
     assert group in groups_of(world, cast.priya.uuid)
     assert group not in groups_of(world, cast.miriam.uuid)
     types = [entry["type"] for entry in world.entries(cast.firm, before)]
-    assert types == ["member.created", "group.created", *["group.member_added"] * 3]
+    added = ["group.member_added"] * 3
+    assert types == ["member.created", "group.created", *added, "invitation.made"]
 
 
 def test_v2_adds_the_creator_where_no_staff_would_be(world: World) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onrecord.domain import keys, members, organisations, record
+from onrecord.domain import keys, members, organisation_settings, organisations, record
 from onrecord.model.access import Kind, Origin, operator
 from onrecord.model.errors import Refusal
 from onrecord.store import people
@@ -40,6 +40,7 @@ def test_an_organisation_begins_with_its_butler_team_and_administrator(
         "member.created",
         "group.created",
         "group.member_added",
+        "invitation.made",
     ]
     assert record[0]["organisation_uuid"] == made.entity_uuid
     assert record[1]["data"] == {"enum_profile_id": 6, "state": "active"}
@@ -210,7 +211,7 @@ def test_a_setting_takes_a_value_for_it(
         rows = await session.all("SELECT id FROM entity WHERE uuid = $1", firm)
         entity = await entity_by_id(session, rows[0][0])
         assert entity is not None
-        return entity.settings.get(key, organisations.SETTINGS[key].default)
+        return entity.settings.get(key, organisation_settings.SETTINGS[key].default)
 
     assert world.ask(stored) == kept
     changed = [e for e in world.entries(firm, before) if e["type"] == "setting.changed"]
@@ -261,7 +262,7 @@ def test_a_value_that_a_setting_cannot_have_is_refused(
 
 
 def test_every_setting_says_what_it_means_and_takes_its_own_default() -> None:
-    for name, row in organisations.SETTINGS.items():
+    for name, row in organisation_settings.SETTINGS.items():
         assert row.name == name
         assert row.meaning.endswith(".")
         assert row.check(name, row.default) == row.default

@@ -1,18 +1,49 @@
 """A good request for every endpoint: what the table tests spoil in every way."""
 
+import hashlib
+import hmac
+import io
+import json
+import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+from PIL import Image
 
-from onrecord.domain import groups, members
-from onrecord.model.access import Kind
+from onrecord.domain import (
+    avatars,
+    challenges,
+    groups,
+    import_files,
+    imports,
+    invitations,
+    jobs,
+    joining,
+    keys,
+    members,
+    terms,
+)
+from onrecord.model import times
+from onrecord.model.access import CLIENT, INSTALLATION_UUID, STAFF, Kind
+from onrecord.model.people import AVATAR_SIZES, Picture
+from onrecord.store import accounts as account_rows
 from onrecord.store import groups as store
+from onrecord.store import imports as import_rows
+from onrecord.store import invitations as invitation_rows
+from onrecord.store.invitations import Waiting
 from onrecord.store.work import Work
+from onrecord.web import app_service
 from onrecord.web.endpoint import Endpoint, Nothing
-from tests.cast import ApiKey, Cast, Person
+from onrecord.web.rows import ROWS as ALL_ROWS
+from tests.cast import PASSWORD, Cast, Person, Shown
+from tests.every_endpoint import of_persons
 from tests.world import CHAT, ENTITY, Member, World, accepted
+
+APP = "/app-service/api"
+ROWS = tuple(row for row in ALL_ROWS if not row.speaks_scim)
+"""The rows of our own conventions; those of SCIM are tried in tests/web/test_scim.py."""
 
 
 @dataclass(slots=True)
@@ -21,6 +52,22 @@ class Good:
 
     json: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] | None = None
+    """The texts of a form."""
+    files: dict[str, Any] | None = None
+    """The files of a form."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What `World.request` is given for it."""
+        return {
+            "json": self.json,
+            "params": self.params,
+            "data": self.data,
+            "files": self.files,
+            **({"headers": self.headers} if self.headers else {}),
+        }
 
 
 def _person(number: int) -> dict[str, Any]:
@@ -31,20 +78,37 @@ def _person(number: int) -> dict[str, Any]:
     }
 
 
-def good(world: World, row: Endpoint, number: int = 0) -> Good:
+def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: PLR0911 - a return for each kind of thing
     """Give a good request for a row; with another number it is another request."""
     cast = world.cast
+    of_persons.revive(world, row)
+    if row in app_service.ROWS and row.method == "POST":
+        return Good(json=of_persons.body_for(world, row, number))
     if row.path.startswith(f"{ENTITY}/entity-memberships/create"):
         group = {"new_group_name": f"Circle {number}"} if row.path.endswith("/v2") else {}
         return Good(json={**_person(number), **group})
+    if row.path.partition("/entity-memberships/")[2] in _MEMBER_ACTS:
+        return _about_a_member(world, row.path.partition("/entity-memberships/")[2], number)
+    if row.path.startswith((f"{APP}/invitations", f"{APP}/mail/", f"{APP}/dev/", "/dev/")):
+        return _unsigned(world, row.path, number)
     if row.path.startswith((f"{ENTITY}/groups/", f"{ENTITY}/barriers/")) and row.method == "POST":
         return Good(json=_about_groups(world, row.path, number))
+    if row.path.startswith(f"{ENTITY}/api-keys/") and row.method == "POST":
+        return Good(json=_about_keys(world, row.path.rpartition("/")[2], number))
     if row.path.startswith(f"{CHAT}/chats/") and row.path.rpartition("/")[2] in _CHAT_ACTS:
         return Good(json=_about_chats(world, row.path.rpartition("/")[2], number))
     known: dict[tuple[str, str], Good] = {
         ("POST", f"{CHAT}/chats/butler-says/send-text"): Good(
             json={"entity_user_xref_uuid": cast.priya.uuid, "text": f"text {number}"}
         ),
+        ("GET", f"{ENTITY}/api-keys/list"): Good(),
+        ("POST", f"{ENTITY}/sdk/sessions/create"): Good(
+            json={"entity_user_xref_uuid": cast.tomas.uuid}
+        ),
+        ("GET", f"{ENTITY}/sdk/entity-memberships"): Good(
+            params={"primary_email": cast.tomas.email}
+        ),
+        ("POST", f"{ENTITY}/organisation/update"): Good(json={"banner": f"Banner {number}"}),
         ("GET", f"{CHAT}/chats"): Good(),
         ("GET", f"{ENTITY}/record/checkpoint"): Good(),
         ("GET", f"{ENTITY}/events"): Good(),
@@ -65,9 +129,24 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:
                 "other_entity_user_xref_uuid": cast.priya.uuid,
             }
         ),
+        ("GET", f"{ENTITY}/entity-memberships/avatar"): Good(params=_with_avatar(world)),
+        ("GET", f"{CHAT}/contacts/avatar"): Good(params=_with_avatar(world)),
         ("GET", f"{CHAT}/contacts"): Good(params={"identifier": "CL-1"}),
         ("GET", f"{CHAT}/contacts/list"): Good(),
         ("GET", f"{CHAT}/entity-memberships"): Good(),
+        ("GET", f"{ENTITY}/export/entities"): Good(),
+        ("GET", f"{ENTITY}/imports/template"): Good(params={"kind": "clients"}),
+        ("GET", f"{ENTITY}/imports/report"): Good(params={"job_uuid": _import(world)}),
+        ("POST", f"{ENTITY}/imports/create"): Good(
+            data={"kind": "clients"},
+            files={"file": ("clients.csv", _clients(number), "text/csv")},
+        ),
+        ("POST", f"{ENTITY}/terms/update"): Good(json={"text": f"Terms {number}"}),
+        ("GET", f"{ENTITY}/jobs"): Good(params={"job_uuid": _job(world)}),
+        ("POST", f"{APP}/terms/accept"): Good(json={"version": _terms(world, cast.firm, number)}),
+        ("POST", f"{APP}/account/terms/accept"): Good(
+            json={"version": _terms(world, None, number)}
+        ),
         ("GET", f"{ENTITY}/record/proof"): Good(params={"position": 1, "size": 2}),
         ("GET", f"{ENTITY}/record/consistency"): Good(params={"from_size": 1, "to_size": 2}),
         ("POST", f"{CHAT}/chats/create"): Good(
@@ -82,6 +161,200 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:
         return Good()
     assert (row.method, row.path) in known, "a row that takes something has a good request here"
     return known[row.method, row.path]
+
+
+_MEMBER_ACTS = {
+    "invitations/resend": "pending",
+    "invitations/revoke": "pending",
+    "update": "active",
+    "emails/update": "active",
+    "phone-numbers/update": "active",
+    "profile/update": "active",
+    "suspend": "active",
+    "unsuspend": "suspended",
+    "destroy": "active",
+    "restore": "inactive",
+    "avatar/update": "active",
+    "avatar/remove": "active",
+}
+"""Acts on one member, and the state the member is in before."""
+_MEMBERS = 128
+"""Members made beforehand, as `_GROUPS`."""
+
+
+def _about_a_member(world: World, act: str, number: int) -> Good:
+    """A good request of an act on a member who is made for it."""
+    one = {"entity_user_xref_uuid": _member(world, act, number)}
+    if act == "avatar/update":
+        return Good(data=one, files={"file": ("me.png", picture(), "image/png")})
+    more: dict[str, dict[str, Any]] = {
+        "update": {"first_name": f"Nell {number}", "identifier": f"N-{number}"},
+        "emails/update": {"primary_email": f"new{number}@example.com"},
+        "phone-numbers/update": {"phone_numbers": [f"+44207946{number:04}"]},
+        "profile/update": {"enum_profile_id": 2, "data_reviewer_level": 1},
+    }
+    return Good(json={**one, **more.get(act, {})})
+
+
+def _member(world: World, act: str, number: int) -> str:
+    """A member of staff who is made for one call, in the state and with what it needs."""
+    named = "SELECT uuid FROM member WHERE last_name = $1"
+
+    async def prepare(work: Work) -> None:
+        for each in range(_MEMBERS):
+            made = await members.add(
+                work,
+                profile=STAFF,
+                first_name="Nell",
+                last_name=f"Made for {act} {each}",
+                email=f"{act.replace('/', '.')}.{each}@example.com",
+                state=_MEMBER_ACTS[act],
+            )
+            if act == "invitations/revoke":
+                await invitations.invite(work, made)
+            if act == "avatar/remove":
+                await avatars.change(work, made, A_PICTURE)
+
+    if not world.rows(named, f"Made for {act} 0"):
+        world.work(world.cast.firm, prepare)
+    return str(world.rows(named, f"Made for {act} {number}")[0][0])
+
+
+A_PICTURE = [Picture(size, f"{size:032x}", "image/webp", b"a picture") for size in AVATAR_SIZES]
+
+
+def _with_avatar(world: World) -> dict[str, Any]:
+    """Name somebody who has a picture."""
+    ingrid = world.cast.ingrid.uuid
+
+    async def prepare(work: Work) -> None:
+        await avatars.change(work, await members.pick(work, ingrid, None), A_PICTURE)
+
+    if not world.rows(
+        "SELECT 1 FROM avatar a JOIN member m ON m.id = a.member_id WHERE m.uuid = $1", ingrid
+    ):
+        world.work(world.cast.firm, prepare)
+    return {"entity_user_xref_uuid": ingrid, "size": 64}
+
+
+def picture(colour: str = "teal", size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:
+    """Give the file of a small picture."""
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, kind)
+    return out.getvalue()
+
+
+def _unsigned(world: World, path: str, number: int) -> Good:
+    """A good request of a call that shows a token or signature instead of a key."""
+    if path.endswith("/dev/outbox"):
+        world.app.settings = replace(world.app.settings, dev_outbox=True)
+        return Good(headers={"host": "127.0.0.1"})
+    if path.endswith("/mail/bounces"):
+        return _bounces(world)
+    if not world.rows("SELECT 1 FROM member WHERE last_name = 'Made to join'"):
+        world.work(world.cast.firm, _prepare_joining)
+    if path.endswith("/confirm"):
+        return Good(json={"challenge": f"challenge {number}", "code": "123456"})
+    if path.endswith("/accept"):
+        who = {"username": f"nell.made.{number}", "password": PASSWORD}
+        return Good(json={"token": f"token {number}", "accept_terms": True, **who})
+    return Good(params={"token": f"token {number}"})
+
+
+async def _prepare_joining(work: Work) -> None:
+    """Make clients who are invited, each with a link and a challenge that are known."""
+    now = times.now()
+    for number in range(_MEMBERS):
+        made = await members.add(
+            work,
+            profile=CLIENT,
+            first_name="Nell",
+            last_name="Made to join",
+            email=f"joining{number}@example.com",
+        )
+        hashed = invitations.token_hash(f"token {number}")
+        waiting = Waiting(made.id, made.entity_id, "", now, now + invitations.LIVES)
+        await invitation_rows.invite(work.db, waiting)
+        await invitation_rows.add_link(work.db, hashed, made.id, "", "", now)
+        stored = challenges.digest(f"challenge {number}")
+        payload: dict[str, Any] = {
+            "token_hash": hashed.hex(),
+            "account_id": None,
+            "username": f"nell.joins.{number}",
+            "password": "$argon2id$",
+            "phone_number": None,
+            "terms": {},
+        }
+        await account_rows.add_challenge(
+            work.db,
+            {
+                "uuid": str(uuid.uuid4()),
+                "token": stored,
+                "created_at": now,
+                "expires_at": now + challenges.LIVES,
+                "purpose": joining.PURPOSE,
+                "channel": "email",
+                "code": challenges._code_hash(stored, "123456"),
+                "payload": json.dumps(payload),
+            },
+        )
+
+
+def _bounces(world: World) -> Good:
+    world.app.settings = replace(world.app.settings, bounce_secret="a secret")
+    body = {"events": [{"type": "bounce", "recipient": "nell@example.com"}]}
+    return Good(json=body, headers=_signed(json.dumps(body).encode()))
+
+
+def _signed(body: bytes) -> dict[str, str]:
+    """Sign what a mail provider says."""
+    stamp = str(times.now() // times.SECOND)
+    digest = hmac.new(b"a secret", stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return {"X-Bounce-Timestamp": stamp, "X-Bounce-Signature": f"sha256={digest}"}
+
+
+def _terms(world: World, entity: str | None, number: int) -> int:
+    """A version of the terms that nobody has accepted: 128 are made beforehand."""
+    of = "SELECT 1 FROM terms t JOIN entity e ON e.id = t.entity_id WHERE e.uuid = $1"
+
+    async def publish(work: Work) -> None:
+        for each in range(_MEMBERS):
+            await terms.publish(work, f"Terms {each}")
+
+    if not world.rows(of, entity or INSTALLATION_UUID):
+        world.work(entity, publish)
+    return number + 1
+
+
+def _job(world: World) -> str:
+    """A job of the firm, made once for each world."""
+    found = world.rows("SELECT uuid FROM job WHERE kind = 'made_for_calls'")
+    if found:
+        return str(found[0][0])
+    later = times.now() + 3600 * times.SECOND
+    return world.work(
+        world.cast.firm, lambda work: jobs.enqueue(work, "made_for_calls", {}, run_at=later)
+    )
+
+
+def _clients(number: int) -> bytes:
+    return f"First Name,Email\nNell,nell{number}@example.com\n".encode()
+
+
+def _import(world: World) -> str:
+    """The job of an import that was asked for, once for each world."""
+    found = world.rows("SELECT job_uuid FROM import WHERE kind = 'groups'")
+    if found:
+        return str(found[0][0])
+    kind, options = import_files.KINDS["groups"], imports.Options(dry_run=True)
+
+    async def ask_for(work: Work) -> str:
+        import_id = await import_rows.add_import(
+            work.db, work.actor.entity_id, kind.name, {"unknown": []}, times.now()
+        )
+        return await imports.begin(work, import_id, kind, options, 0)
+
+    return world.work(world.cast.firm, ask_for)
 
 
 _GROUPS = 128
@@ -121,6 +394,42 @@ def _group(world: World, act: str, number: int) -> str:
 
     if not world.rows(named, "Made for 0"):
         world.work(cast.firm, prepare)
+    return str(world.rows(named, f"Made for {number}")[0][0])
+
+
+_KEYS = 128
+"""Keys made beforehand, as `_GROUPS`."""
+
+
+def _about_keys(world: World, act: str, number: int) -> dict[str, Any]:
+    """A good body of a call about keys."""
+    cast = world.cast
+    if act == "create":
+        return {
+            "kind": "user",
+            "name": f"Key {number}",
+            "permissions": ["can_read_chat"],
+            "entity_user_xref_uuid": cast.tomas.uuid,
+        }
+    more = {"rate_limit": f"{number + 1}/60"} if act == "update" else {}
+    return {"api_key_uuid": _key(world, number), **more}
+
+
+def _key(world: World, number: int) -> str:
+    """A key that is made for one call."""
+    named = "SELECT uuid FROM api_key WHERE name = $1"
+
+    async def prepare(work: Work) -> None:
+        for each in range(_KEYS):
+            await keys.create(
+                work,
+                kind=Kind.MASTER_USER,
+                name=f"Made for {each}",
+                permissions=["can_read_chat"],
+            )
+
+    if not world.rows(named, "Made for 0"):
+        world.work(world.cast.firm, prepare)
     return str(world.rows(named, f"Made for {number}")[0][0])
 
 
@@ -202,7 +511,7 @@ def acting_for(row: Endpoint, cast: Cast, kind: Kind) -> Person | None:
 def make(
     world: World,
     row: Endpoint,
-    key: ApiKey | None,
+    key: Shown | None,
     *,
     number: int = 0,
     acting: Member | None = None,
@@ -210,5 +519,11 @@ def make(
 ) -> httpx.Response:
     """Make the good request of a row with a key, with some of it changed."""
     request = good(world, row, number)
-    how: dict[str, Any] = {"json": request.json, "params": request.params, **changes}
+    how: dict[str, Any] = {**request.how, **changes}
+    if "X-Bounce-Signature" in request.headers:
+        body = how.get("content") or json.dumps(how["json"]).encode()
+        signed = _signed(body) if isinstance(body, bytes) else {}
+        given = changes.get("headers", {})
+        given = given.items() if isinstance(given, dict) else given
+        how["headers"] = [*given, *signed.items()]
     return world.run(world.request(row.method, row.path, key=key, on_behalf_of=acting, **how))

@@ -9,15 +9,14 @@ import pytest
 
 from onrecord.model.access import Kind
 from onrecord.web.docs import REDIRECTS
-from onrecord.web.endpoint import JSON_LIMIT, Endpoint
+from onrecord.web.endpoint import JSON_LIMIT, Endpoint, Nothing
 from onrecord.web.openapi import specification
-from onrecord.web.rows import ROWS
-from tests.cast import ApiKey, Person
-from tests.every_endpoint.calls import acting_for, good, make
+from tests.cast import Person, Shown
+from tests.every_endpoint.calls import ROWS, acting_for, good, make
 from tests.every_endpoint.untouched import counts, digests
 from tests.world import World, refused
 
-POSTS = [row for row in ROWS if row.method == "POST"]
+POSTS = [row for row in ROWS if row.method == "POST" and row.consumes == "application/json"]
 GETS = [row for row in ROWS if row.method == "GET"]
 SPECIFICATION = specification(ROWS)
 JSON = {"content-type": "application/json"}
@@ -85,8 +84,8 @@ STRANGE: list[Any] = [
 ]
 
 
-def of(world: World, row: Endpoint) -> tuple[ApiKey | None, Person | None]:
-    for kind, key in world.cast.keys_of_firm().items():
+def of(world: World, row: Endpoint) -> tuple[Shown | None, Person | None]:
+    for kind, key in world.cast.shown_at_firm().items():
         if kind in row.kinds and kind is not Kind.USER:
             return key, acting_for(row, world.cast, kind)
     return None, None
@@ -94,7 +93,7 @@ def of(world: World, row: Endpoint) -> tuple[ApiKey | None, Person | None]:
 
 def documented(row: Endpoint, response: httpx.Response, *, success: bool = True) -> None:
     """A success, or a refusal that the row declares, in the shape of all refusals."""
-    if response.status_code == (308 if row.path in REDIRECTS else 200):
+    if response.status_code == (308 if row.path in REDIRECTS else row.status):
         assert success, response.text
         return
     assert 400 <= response.status_code < 500, response.text
@@ -110,6 +109,8 @@ def test_a_bad_body_is_refused_in_words(world: World, row: Endpoint) -> None:
     good(world, row)
     before = digests(world)
     for name, content in BODIES.items():
+        if name == "many names" and row.takes is Nothing:
+            continue  # they are ignored, and the call is made
         response = make(world, row, key, acting=acting, json=None, content=content)
         documented(row, response, success=False)
         expected = {
@@ -139,7 +140,7 @@ def test_a_body_may_have_a_mebibyte_and_not_a_byte_more(sqlite_world: World, row
     response = make(
         world, row, key, acting=acting, json=None, content=body.ljust(JSON_LIMIT), headers=JSON
     )
-    assert response.status_code == 200, response.text
+    assert response.status_code == row.status, response.text
 
 
 async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -166,9 +167,9 @@ def test_a_field_given_twice_is_refused(sqlite_world: World, row: Endpoint) -> N
     assert digests(world) == before
     # What only looks so is none: a name as a value, and whatever stands in fields that we ignore.
     strange = f'"unheard_of": [{json.dumps(list(request))}, {"9" * 300}, {{"a": 1, "a": 2}}]}}'
-    body = f"{json.dumps(request)[:-1]}, {strange}".encode()
+    body = f"{json.dumps(request)[:-1]}{', ' if request else ''}{strange}".encode()
     response = make(world, row, key, acting=acting, json=None, content=body, headers=JSON)
-    assert response.status_code == 200, response.text
+    assert response.status_code == row.status, response.text
 
 
 @pytest.mark.parametrize("row", POSTS, ids=lambda row: row.path)
@@ -192,7 +193,7 @@ def test_a_strange_value_in_any_field_is_no_failure(world: World, row: Endpoint)
             before = counts(world)
             response = make(world, row, key, acting=acting, json=body)
             documented(row, response, success=json_type(value) in types_of(row, name))
-            if response.status_code == 200:
+            if response.status_code == row.status:
                 number += 1  # what was good for this one is used up
             else:
                 assert counts(world) == before, (name, value)
@@ -229,7 +230,7 @@ def test_a_strange_parameter_is_no_failure(world: World, row: Endpoint) -> None:
                 continue
             params = {**good(world, row).params, name: value}
             documented(row, make(world, row, key, acting=acting, params=params))
-    assert digests(world) == before
+    assert row.writes or digests(world) == before
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method} {row.path}")

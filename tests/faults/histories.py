@@ -20,6 +20,7 @@ from tests.faults.processes import (
     INVITE,
     LEAVE,
     LONG,
+    MEMBERS,
     REMOVE,
     RENAME,
     SAY,
@@ -83,6 +84,9 @@ class History(Acting):
             (3, self.look_after),
             (2, self.say),
             (1, self.say_once),
+            (2, self.pause_member),
+            (2, self.lose_member),
+            (2, self.change_member),
             (3, self.make_member),
             (2, self.make_member_in_group),
             (2, self.make_group),
@@ -176,7 +180,7 @@ class History(Acting):
         self.once[text] = [(one["chat_uuid"], one["seq"]) for one in told]
         other = {**how, "json": {"chat_uuid": chat_uuid, "text": f"{text} other"}}
         if told:
-            assert (await self.post(SEND, **other)).status_code in {422, 404}
+            assert (await self.post(SEND, **other)).status_code in {422, 404, 403}
 
     async def start_chat(self) -> None:
         creator = self.somebody()
@@ -317,6 +321,42 @@ class History(Acting):
             uuid = answer.json()["entity_user_xref_uuid"]
             assert uuid not in self.members
             self.members.add(uuid)
+
+    def an_expendable(self) -> str:
+        """Give somebody whose feed nobody reads: those who read must go on being members."""
+        cast = self.world.cast
+        own = [cast.ingrid, cast.ingrid, cast.olga, cast.george, cast.petra]
+        return self.chance.choice([*(one.uuid for one in own), *sorted(self.members)[:2]])
+
+    async def pause_member(self) -> None:
+        """Suspend somebody, let the others go on, and bring the member back."""
+        who = {"entity_user_xref_uuid": self.an_expendable()}
+        await self._system(f"{MEMBERS}/suspend", "member.suspended", **who)
+        await self.chance.choice([self.send, self.invite, self.remove, self.fill_group])()
+        await self._system(f"{MEMBERS}/unsuspend", "member.unsuspended", **who)
+
+    async def lose_member(self) -> None:
+        """End a membership, and most often bring the member back."""
+        who = {"entity_user_xref_uuid": self.an_expendable()}
+        await self._system(f"{MEMBERS}/destroy", **who)
+        if self.chance.random() < 0.8:
+            await self._system(f"{MEMBERS}/restore", "member.restored", **who)
+
+    async def change_member(self) -> None:
+        """Change what a member is called, how the member is reached, or the role."""
+        number = next(self.numbers)
+        acts: list[tuple[str, dict[str, Any]]] = [
+            ("update", {"last_name": f"Name {number}", "emails": [f"e{number}@example.net"]}),
+            ("update", {"identifier": f"N-{self.chance.randrange(60)}"}),
+            ("emails/update", {"primary_email": f"nora.{number % 60}@example.net"}),
+            ("phone-numbers/update", {"primary_phone_number": f"+4420{number:06}"}),
+            ("profile/update", {"enum_profile_id": self.chance.choice([1, 2, 3, 4, 5])}),
+            ("profile/update", {"data_reviewer_level": self.chance.randrange(4)}),
+        ]
+        act, new = self.chance.choice(acts)
+        people = [*self.world.cast.people, self.world.cast.petra]
+        who = self.chance.choice([*(one.uuid for one in people), *sorted(self.members)[:2]])
+        await self._system(f"{MEMBERS}/{act}", entity_user_xref_uuid=who, **new)
 
     async def _system(self, path: str, writes: str | None = None, **json: Any) -> httpx.Response:
         return await self.post(path, key=self.world.cast.system, json=json, writes=writes)

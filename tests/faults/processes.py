@@ -27,6 +27,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "ONRECORD_DATABASE_URL": settings.database_url,
         "ONRECORD_RATE_LIMIT": "off",
         "ONRECORD_SIGNING_KEY_FILE": str(settings.signing_key),
+        "ONRECORD_MAIL_URL": settings.mail_url,
+        "ONRECORD_MAIL_FROM": settings.mail_from,
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")}
     return others | ours
@@ -51,6 +53,7 @@ class ServerProcess:
     """`onrecord serve` on a free port."""
 
     settings: Settings
+    flags: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
     starts: int = 0
@@ -60,7 +63,7 @@ class ServerProcess:
         self.starts += 1
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "onrecord", "serve", "--port", "0"],
+                [sys.executable, "-P", "-m", "onrecord", "serve", "--port", "0", *self.flags],
                 env=environment(self.settings),
                 stderr=log,
             )
@@ -212,6 +215,7 @@ DISCARD = f"{CHATS}/discard"
 SAY = f"{CHATS}/butler-says/send-text"
 GROUPS = "/entity-service/sys-api/groups"
 BARRIERS = "/entity-service/sys-api/barriers"
+MEMBERS = "/entity-service/sys-api/entity-memberships"
 CREATE_MEMBER = "/entity-service/sys-api/entity-memberships/create"
 CREATE_MEMBER_V2 = f"{CREATE_MEMBER}/v2"
 EVENTS = "/entity-service/sys-api/events"

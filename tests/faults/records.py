@@ -5,13 +5,16 @@ The entries are replayed, and everything the tables show is compared with what t
 
 import hashlib
 import json
+from contextlib import closing
 from typing import Any
 
+from onrecord.domain.replay import CHAT, GROUP, IN_GROUP, MEMBER, TAKES_PART, Scene, replayed
 from onrecord.model import times
 from onrecord.model.access import INSTALLATION_UUID
 from onrecord.model.record import TYPES, check
 from onrecord.proof import canonical, checkpoint, merkle, note
 from onrecord.store import tree
+from onrecord.store.scratch import Scratch
 from tests.faults.told import Told, ToldGroup
 from tests.world import World
 
@@ -44,6 +47,7 @@ def check_record(world: World, number: int, uuid: str) -> Told:
     told.check_groups()
     if uuid != INSTALLATION_UUID:
         _compare_organisation(world, number, told)
+        _compare_replay(world, number, len(entries), told)
     _compare_keys(world, number, told)
     _compare_chats(world, number, told)
     return told
@@ -166,14 +170,25 @@ def _compare_organisation(world: World, number: int, told: Told) -> None:
     )
     assert told.entity == {"name": name, "state": state}
     assert told.settings == json.loads(settings)
-    members = world.rows(
-        "SELECT uuid, first_name, last_name, job_title, identifier, primary_email,"
-        " primary_phone_number, profile, state FROM member WHERE entity_id = $1",
-        number,
-    )
     names = ["first_name", "last_name", "job_title", "identifier", "primary_email"]
-    names += ["primary_phone_number", "profile", "state"]
-    assert told.members == {row[0]: dict(zip(names, row[1:], strict=True)) for row in members}
+    names += ["primary_phone_number", "profile", "state", "data_reviewer_level"]
+    lists = ["emails", "phone_numbers"]
+    members = {}
+    for uuid, has_avatar, emails, phone_numbers, *values in world.rows(
+        f"SELECT uuid, has_avatar, {', '.join(lists)}, {', '.join(names)}"  # noqa: S608 - the names are those of our own columns
+        " FROM member WHERE entity_id = $1",
+        number,
+    ):
+        members[uuid] = dict(zip(names, values, strict=True))
+        members[uuid] |= {"has_avatar": bool(has_avatar), "emails": json.loads(emails)}
+        members[uuid]["phone_numbers"] = json.loads(phone_numbers)
+    assert told.members == members
+    stored = "SELECT uuid, invitation FROM member WHERE entity_id = $1 AND invitation IS NOT NULL"
+    assert told.invitations == {
+        uuid: json.loads(invitation)["state"] for uuid, invitation in world.rows(stored, number)
+    }
+    versions = "SELECT text FROM terms WHERE entity_id = $1 ORDER BY version"
+    assert told.terms == [row[0] for row in world.rows(versions, number)]
     _compare_groups(world, number, told)
 
 
@@ -201,11 +216,69 @@ def _compare_groups(world: World, number: int, told: Told) -> None:
     assert told.barriers == {(one, other): at for one, other, at in barriers}
 
 
+def _compare_replay(world: World, number: int, size: int, told: Told) -> None:
+    """Exports rebuild the state by a replay of their own: it tells the same."""
+    with closing(Scratch()) as scratch:
+        scene = Scene(scratch)
+
+        async def whole() -> None:
+            async for _ in replayed(world.app.store.ask, number, scene, size):
+                pass
+
+        world.run(whole())
+        assert {name: scene.entity[name] for name in told.entity} == told.entity
+        assert scene.entity["settings"] == told.settings
+        people = [one for page in scratch.things(MEMBER, 500) for one in page]
+        assert {
+            one.uuid: {
+                name: one.facts["enum_profile_id" if name == "profile" else name]
+                for name in told.members[one.uuid]
+            }
+            for one in people
+        } == told.members
+        inside = scratch.others(IN_GROUP, people)
+        groups = [one for page in scratch.things(GROUP, 500) for one in page]
+        assert {
+            group.uuid: ToldGroup(
+                **{name: group.facts[name] for name in _GROUP},
+                inside={
+                    one.uuid
+                    for one in people
+                    if group.uuid in {other.uuid for other, _ in inside[one.number]}
+                },
+            )
+            for group in groups
+        } == told.groups
+        chats = [one for page in scratch.things(CHAT, 500) for one in page]
+        taking_part = scratch.others(TAKES_PART, chats)
+        assert {
+            chat.uuid: (
+                chat.facts["title"],
+                chat.facts["state"],
+                {one.uuid: stay["state"] for one, stay in taking_part[chat.number]},
+                -1 if chat.facts["last_seq"] is None else chat.facts["last_seq"],
+            )
+            for chat in chats
+        } == {
+            uuid: (
+                chat.title,
+                chat.state,
+                {who: one.state for who, one in chat.people.items()},
+                len(told.messages[uuid]) - 1,
+            )
+            for uuid, chat in told.chats.items()
+        }
+
+
+_GROUP = ("name", "identifier", "description", "is_default", "state")
+
+
 def _compare_keys(world: World, number: int, told: Told) -> None:
     keys = {}
-    for uuid, name, kind, permissions, blocks, owner, state in world.rows(
-        "SELECT k.uuid, k.name, k.kind, k.permissions, k.cidr_blocks, m.uuid, k.state"
-        " FROM api_key k LEFT JOIN member m ON m.id = k.member_id WHERE k.entity_id = $1",
+    for uuid, name, kind, permissions, blocks, owner, state, end, limit in world.rows(
+        "SELECT k.uuid, k.name, k.kind, k.permissions, k.cidr_blocks, m.uuid, k.state,"
+        " k.expires_at, k.rate_limit FROM api_key k LEFT JOIN member m ON m.id = k.member_id"
+        " WHERE k.entity_id = $1",
         number,
     ):
         keys[uuid] = {
@@ -215,6 +288,8 @@ def _compare_keys(world: World, number: int, told: Told) -> None:
             "cidr_blocks": json.loads(blocks),
             "member": owner,
             "state": state,
+            "expires_at": times.wire_or_none(end),
+            "rate_limit": limit,
         }
     assert told.keys == keys
 

@@ -21,6 +21,7 @@ def test_any_history_of_many_actors_leaves_a_record_that_tells_the_state(
     make_world: MakeWorld, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onrecord.domain.butler.SLICE", 3)  # six people are two slices
+    monkeypatch.setattr("onrecord.domain.membership.SLICE", 3)
     world = make_world()
     second = world.beside()
     try:

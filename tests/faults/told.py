@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onrecord.model import times
-from onrecord.model.access import BUTLER, PROFILES, VIA, Kind
+from onrecord.model.access import BUTLER, PROFILES, SYSTEM_ADMIN, VIA, Kind
 from onrecord.model.chats import MOST_PARTICIPANTS
 
 
@@ -62,6 +62,14 @@ class ToldChat:
         return [uuid for uuid, one in self.people.items() if one.state == "active"]
 
 
+def _listed(value: str | None) -> list[str]:
+    return [value] if value else []
+
+
+_GOES_ON = frozenset({"sent", "bounced"})
+"""States of an invitation that a further link leaves as they are."""
+
+
 @dataclass(slots=True)
 class Told:
     """The state of one organisation."""
@@ -69,6 +77,10 @@ class Told:
     entity: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     members: dict[str, dict[str, Any]] = field(default_factory=dict)
+    invitations: dict[str, str] = field(default_factory=dict)
+    """Members who were ever invited → how far that has come."""
+    terms: list[str] = field(default_factory=list)
+    """Every version of the organisation's terms."""
     groups: dict[str, ToldGroup] = field(default_factory=dict)
     barriers: dict[tuple[str, str], int] = field(default_factory=dict)
     """Two groups → the moment at which the barrier between them was made."""
@@ -85,7 +97,9 @@ class Told:
     """Whom the Butler has a chat with."""
     last_request: str = ""
     moved: bool = False
-    """Whether the last request changed groups or barriers."""
+    """Whether the last request changed groups or barriers, or who of the staff is active."""
+    administered: bool = False
+    """Whether there was an active system administrator already."""
 
     def tell(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         """Take in the next entry."""
@@ -96,7 +110,9 @@ class Told:
             self.last_request, self.moved = request, False
         self.moved |= entry["type"].startswith(("group.", "barrier."))
         self.requests[request].append((entry["position"], entry["type"]))
-        if entry["type"].startswith(("member.", "group.member_")):
+        if entry["type"].startswith(
+            ("member.", "group.member_", "sdk.", "invitation.", "terms.accepted")
+        ):
             self.about[entry["entity_user_xref_uuid"]].append(entry["position"])
         if "chat_uuid" in entry and entry["chat_uuid"] in self.chats:
             chat = self.chats[entry["chat_uuid"]]
@@ -116,18 +132,123 @@ class Told:
     def _entity_state_changed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         self.entity["state"] = entry["data"]["state"]
 
+    def _entity_updated(self, _: dict[str, Any], parts: dict[str, Any]) -> None:
+        assert self.entity["name"] != parts["name"]
+        self.entity["name"] = parts["name"]
+
     def _setting_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         self.settings[entry["data"]["key"]] = parts["setting"]
 
     def _member_created(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         self.members[entry["entity_user_xref_uuid"]] = {
             **parts["profile"],
+            "emails": _listed(parts["profile"]["primary_email"]),
+            "phone_numbers": _listed(parts["profile"]["primary_phone_number"]),
             "profile": entry["data"]["enum_profile_id"],
             "state": entry["data"]["state"],
+            "data_reviewer_level": 0,
+            "has_avatar": False,
         }
 
     def _member_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         self.members[entry["entity_user_xref_uuid"]]["state"] = "active"
+        self._check_administrators()
+
+        if entry["entity_user_xref_uuid"] in self.invitations:
+            self.invitations[entry["entity_user_xref_uuid"]] = "accepted"
+
+    # -- invitations and terms
+
+    def _invitation_made(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        member, why = entry["entity_user_xref_uuid"], entry["data"]["why"]
+        assert self.members[member]["state"] == "pending"
+        kept = why in {"operator", "reminder"} and self.invitations.get(member) in _GOES_ON
+        if not kept:
+            self.invitations[member] = "not_sent"
+
+    def _invitation_sent(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._invitation(entry, "sent")
+
+    def _invitation_bounced(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._invitation(entry, "bounced")
+
+    def _invitation_revoked(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._invitation(entry, "revoked")
+
+    def _invitation_expired(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._invitation(entry, "expired")
+
+    def _invitation(self, entry: dict[str, Any], state: str) -> None:
+        member = entry["entity_user_xref_uuid"]
+        assert self.members[member]["state"] == "pending"
+        assert self.invitations[member] not in {"accepted", "revoked"}
+        self.invitations[member] = state
+
+    def _terms_updated(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        assert entry["data"]["version"] == len(self.terms) + 1
+        self.terms.append(parts["setting"])
+
+    # -- the life of a member
+
+    def _member_updated(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        member, new = self.members[entry["entity_user_xref_uuid"]], parts["profile"]
+        assert sorted(new) == entry["data"]["changes"]
+        assert all(member[name] != value for name, value in new.items())
+        member.update(new)
+
+    def _member_role_changed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        member, role = self.members[entry["entity_user_xref_uuid"]], entry["data"]
+        assert member["profile"] != role["enum_profile_id"]
+        assert PROFILES[member["profile"]].side == PROFILES[role["enum_profile_id"]].side
+        member["profile"] = role["enum_profile_id"]
+        self._check_administrators()
+
+    def _member_reviewer_level_changed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        member, level = self.members[entry["entity_user_xref_uuid"]], entry["data"]
+        assert self.is_staff(entry["entity_user_xref_uuid"])
+        assert member["data_reviewer_level"] != level["data_reviewer_level"]
+        member.update(level)
+
+    def _member_suspended(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._becomes(entry, "active", "suspended")
+
+    def _member_unsuspended(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._becomes(entry, "suspended", "active")
+
+    def _member_destroyed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        self._becomes(entry, "pending active suspended", "inactive")
+
+    def _member_restored(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        member = entry["entity_user_xref_uuid"]
+        assert not any(member in group.inside for group in self.groups.values())
+        assert not any(
+            member in chat.inside
+            for chat in self.chats.values()
+            if chat.butler_of is None and chat.state != "discarded"
+        )
+        self._becomes(entry, "inactive", entry["data"]["state"])
+
+    def _member_avatar_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        has_avatar = entry["data"]["has_avatar"]
+        assert has_avatar == ("profile" in parts)
+        self.members[entry["entity_user_xref_uuid"]]["has_avatar"] = has_avatar
+
+    def _becomes(self, entry: dict[str, Any], before: str, after: str) -> None:
+        member = self.members[entry["entity_user_xref_uuid"]]
+        assert member["profile"] != BUTLER
+        assert member["state"] in before.split()
+        member["state"] = after
+        self.moved = True
+        self._check_administrators()
+
+    def _check_administrators(self) -> None:
+        """Once there is an active system administrator, there always is one."""
+        active = any(
+            one["state"] == "active" and one["profile"] == SYSTEM_ADMIN
+            for one in self.members.values()
+        )
+        assert active or not self.administered
+        self.administered |= active
 
     def is_staff(self, member: str) -> bool:
         """Whether a member is on the staff side; the Butler is on none."""
@@ -142,11 +263,24 @@ class Told:
             "cidr_blocks": data["cidr_blocks"],
             "member": entry.get("entity_user_xref_uuid"),
             "state": "active",
+            "expires_at": data.get("expires_at"),
+            "rate_limit": data.get("rate_limit"),
         }
 
     def _key_deactivated(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         assert self.keys[entry["api_key_uuid"]]["state"] == "active"
         self.keys[entry["api_key_uuid"]]["state"] = "deactivated"
+
+    def _key_destroyed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        assert self.keys[entry["api_key_uuid"]]["state"] != "destroyed"
+        self.keys[entry["api_key_uuid"]]["state"] = "destroyed"
+
+    def _key_updated(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        key = self.keys[entry["api_key_uuid"]]
+        assert key["state"] == "active"
+        for name in ("permissions", "cidr_blocks", "expires_at", "rate_limit"):
+            key[name] = entry["data"].get(name)
+        key["name"] = parts.get("name", key["name"])
 
     def _key_used_denied(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         self.denied[entry["data"]["error_code"]] += entry["data"]["count"]
@@ -256,8 +390,9 @@ class Told:
 
     def _participant_left(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         chat, member = self.chats[entry["chat_uuid"]], entry["entity_user_xref_uuid"]
-        assert entry["actor"]["entity_user_xref_uuid"] == member
-        assert chat.state == "active"
+        if self.members[member]["state"] != "inactive":  # else the membership ended
+            assert entry["actor"]["entity_user_xref_uuid"] == member
+            assert chat.state == "active"
         self._go(entry, chat, member)
 
     def _participant_removed(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
@@ -289,7 +424,8 @@ class Told:
     def _chat_discarded(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         chat = self.chats[entry["chat_uuid"]]
         assert chat.state == "draft"
-        assert entry["actor"]["entity_user_xref_uuid"] == chat.creator
+        if self.members[chat.creator]["state"] != "inactive":
+            assert entry["actor"]["entity_user_xref_uuid"] == chat.creator
         assert "seq" not in entry
         chat.state = "discarded"
 
@@ -329,7 +465,7 @@ class Told:
             (
                 entry["position"],
                 kind,
-                entry["actor"]["entity_user_xref_uuid"],
+                entry["actor"].get("entity_user_xref_uuid"),
                 times.read(entry["at"]),
                 reply,
                 VIA[Kind(entry["actor"]["kind"])],

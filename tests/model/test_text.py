@@ -113,5 +113,5 @@ def test_names_and_passwords_have_a_length(check: Callable[[str], str]) -> None:
 
 
 def test_a_password_may_be_anything_long_enough() -> None:
-    for value in ("x" * 12, "x" * 1000, "correct horse battery staple", "😀" * 12):
+    for value in ("x" * 12, "x" * 256, "correct horse battery staple", "😀" * 12):
         assert text.check_password(value) == value

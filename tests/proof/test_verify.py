@@ -123,7 +123,7 @@ def test_hostile_files_are_refused_by_name(tmp_path: Path) -> None:
     for data, named in (
         (b"", "the file is empty"),
         (b"\n", "no file of OnRecord"),
-        (b"PK\x03\x04", "no file of OnRecord"),
+        (b"PK\x03\x04", "does not end as a ZIP ends"),
         (b"\x00" * 5000, "no file of OnRecord"),
         (b"\xff\xfe", "no file of OnRecord"),
         (start, "cut off within it"),

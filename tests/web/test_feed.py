@@ -206,7 +206,12 @@ def test_a_member_sees_the_own_chats_and_what_concerns_them(world: World) -> Non
     head = world.head(cast.firm)
     about = mine(world, cast.priya)
     assert about["next_after"] == about["head"] == head
-    assert types(about) == ["member.created", "group.member_added", "member.joined"]
+    assert types(about) == [
+        "member.created",
+        "group.member_added",
+        "invitation.made",
+        "member.joined",
+    ]
     ours = start(world, cast.priya)
     start(world, cast.ingrid)
     page = mine(world, cast.priya, after=head)

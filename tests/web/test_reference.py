@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onrecord.domain.explain import RULES
-from onrecord.domain.organisations import SETTINGS
+from onrecord.domain.organisation_settings import SETTINGS
 from onrecord.model.access import PERMISSIONS
 from onrecord.model.errors import CATALOGUE
 from onrecord.model.record import PARTS, TYPES

@@ -288,3 +288,24 @@ async def discard(work: Work, chat_uuid: str) -> None:
         raise Refusal("RB019", "The chat has begun: only a draft can be discarded")
     fact.tip.state = rows.DISCARDED
     _note(work, fact.tip, "chat.discarded")
+
+
+# -- the end of a membership ---------------------------------------------------------------------
+
+
+async def leave_for_good(work: Work, member: Member, chat_uuids: Sequence[str]) -> None:
+    """Take a member whose membership has ended out of chats; own drafts are thrown away.
+
+    The Butler chat stays: nobody leaves it, and the Butler says nothing to who is inactive.
+    """
+    wanted = [(work.actor.entity_id, uuid, member.id) for uuid in chat_uuids]
+    facts = await rows.writing_facts(work.db, wanted)
+    for fact in sorted(facts.values(), key=lambda one: one.tip.id):
+        if fact.participant != rows.ACTIVE or fact.is_butler or fact.tip.state == rows.DISCARDED:
+            continue
+        if fact.tip.state == rows.DRAFT and fact.created_by_id == member.id:
+            fact.tip.state = rows.DISCARDED
+            _note(work, fact.tip, "chat.discarded")
+            continue
+        left = _note(work, fact.tip, "participant.left", about=member)
+        await _let_go(work, fact, [(member, left)])

@@ -108,6 +108,34 @@ async def view(work: Work, member_uuid: str | None, identifier: str | None) -> C
     `check_reachable`.
     """
     acting = _acting(work)
+    member = await _found(work, member_uuid, identifier)
+    if member.id != acting.id:
+        await check_reachable(work, acting, [member])
+    _check_identifier_of(member, identifier)
+    (contact,) = await rows.contacts_of(work.db, [member.id], acting)
+    return contact
+
+
+async def visible(work: Work, member_uuid: str | None, identifier: str | None) -> Member:
+    """Give somebody the acting member sees: oneself, a contact, or whom one met in a chat.
+
+    RB785: nobody was named. RB003: uuid and identifier of two people. RF007: beyond a barrier.
+    RN006: nobody whom the acting member sees.
+    """
+    acting = _acting(work)
+    member = await _found(work, member_uuid, identifier)
+    if member.id != acting.id:
+        try:
+            await check_reachable(work, acting, [member])
+        except Refusal as refusal:
+            if refusal.code != "RF003":
+                raise
+    _check_identifier_of(member, identifier)
+    return member
+
+
+async def _found(work: Work, member_uuid: str | None, identifier: str | None) -> Member:
+    """Give the member named, of whom nothing may be told yet."""
     if not member_uuid and not identifier:
         raise Refusal("RB785")
     entity_id = work.actor.entity_id
@@ -118,13 +146,16 @@ async def view(work: Work, member_uuid: str | None, identifier: str | None) -> C
         member = await people.member_identified(work.db, entity_id, identifier or "")
     if member is None:
         raise Refusal("RN006")
-    if member.id != acting.id:
-        await check_reachable(work, acting, [member])
-    # Only now: whoever may not see a member is not told the identifier by trying.
+    return member
+
+
+def _check_identifier_of(member: Member, identifier: str | None) -> None:
+    """Hold the identifier against the member that was found.
+
+    Only now: whoever may not see a member is not told the identifier by trying.
+    """
     if identifier and member.identifier != identifier:
         raise malformed("identifier", "does not belong to entity_user_xref_uuid")
-    (contact,) = await rows.contacts_of(work.db, [member.id], acting)
-    return contact
 
 
 async def page(

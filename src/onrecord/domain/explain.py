@@ -192,6 +192,15 @@ def _becomes(state: str) -> Callable[[Scene, Mapping[str, Any]], None]:
     return effect
 
 
+def _restored(scene: Scene, entry: Mapping[str, Any]) -> None:
+    scene.standings[entry["entity_user_xref_uuid"]].state = entry["data"]["state"]
+
+
+def _role_changed(scene: Scene, entry: Mapping[str, Any]) -> None:
+    standing = scene.standings[entry["entity_user_xref_uuid"]]
+    standing.profile = entry["data"]["enum_profile_id"]
+
+
 def _put_into_group(scene: Scene, entry: Mapping[str, Any]) -> None:
     scene.standings[entry["entity_user_xref_uuid"]].groups.add(entry["group_uuid"])
 
@@ -226,6 +235,11 @@ def _barrier_lifted(scene: Scene, entry: Mapping[str, Any]) -> None:
 EFFECTS: Final[Mapping[str, Callable[[Scene, Mapping[str, Any]], None]]] = {
     "member.created": _created,
     "member.joined": _becomes("active"),
+    "member.suspended": _becomes("suspended"),
+    "member.unsuspended": _becomes("active"),
+    "member.destroyed": _becomes("inactive"),
+    "member.restored": _restored,
+    "member.role_changed": _role_changed,
     "group.member_added": _put_into_group,
     "group.member_removed": _taken_out_of_group,
     "group.created": _group_opened,

@@ -25,6 +25,7 @@ from onrecord.store.work import Work
 STATES: Final = ("active", "inactive")
 ENTRIES_MOST: Final = 500
 """What one call may change (record.md, section 1)."""
+_BEYOND: Final = "One of the members is in a group beyond a barrier of this one"
 PAGE_STREAMED: Final = 500
 """Groups and barriers read in one go where all are asked for."""
 
@@ -260,7 +261,7 @@ async def put_into_group(work: Work, group: Group, *members: Member) -> None:
     newcomers = [one for one in members if one.id not in present]
     staff = [one.id for one in newcomers if one.is_staff]
     if staff and await rows.any_beyond(work.db, group.id, staff):
-        raise Refusal("RF007", "One of the members is in a group beyond a barrier of this one")
+        raise Refusal("RF007", _BEYOND)
     await rows.add_group_members(work.db, group.id, [one.id for one in newcomers])
     for member in newcomers:
         work.record(
@@ -269,6 +270,13 @@ async def put_into_group(work: Work, group: Group, *members: Member) -> None:
             subject=member.id,
         )
     await _mark_barred(work, group, newcomers)
+
+
+async def check_barriers(work: Work, several: Sequence[Group]) -> None:
+    """Refuse (RF007) that anybody of the staff comes into all of these groups at once."""
+    ids = [group.id for group in several]
+    if await rows.barriers_between(work.db, ids, ids):
+        raise Refusal("RF007", _BEYOND)
 
 
 async def remove_members(
@@ -302,6 +310,21 @@ async def remove_members(
             subject=member.id,
         )
     await _mark_barred(work, group, leaving)
+
+
+async def leave(work: Work, member: Member, group_uuids: Sequence[str]) -> None:
+    """Take a member whose membership has ended out of groups."""
+    for group in await rows.groups_with(work.db, member.id):
+        if group.uuid not in group_uuids:
+            continue
+        await rows.remove_group_members(work.db, group.id, [member.id])
+        await rows.touch(work.db, group.id, [member.id], times.now())
+        work.record(
+            "group.member_removed",
+            ids={"group_uuid": group.uuid, "entity_user_xref_uuid": member.uuid},
+            subject=member.id,
+        )
+        await _mark_barred(work, group, [member])
 
 
 async def _mark_barred(work: Work, group: Group, moved: Sequence[Member]) -> None:

@@ -8,16 +8,19 @@ import hashlib
 import hmac
 import json
 import random
+import re
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final, Literal
 
 from onrecord.model import text, times
 from onrecord.model.access import (
     INSTALLATION_ID,
+    KEY_KINDS,
     PERMISSIONS,
     PROFILES,
     Actor,
@@ -26,6 +29,7 @@ from onrecord.model.access import (
     Kind,
     MemberRef,
 )
+from onrecord.model.cursors import cursor_after, read_cursor
 from onrecord.model.errors import Refusal, malformed
 from onrecord.model.people import Member
 from onrecord.store import access, people
@@ -35,6 +39,8 @@ from onrecord.store.work import Work
 
 SECRET_BYTES: Final = 32
 """256 random bits; stored as SHA-256 only (contract, section 2)."""
+PROVISION: Final = "can_provision"
+"""The permission of identity providers; whoever has it has no other."""
 _NOBODYS_SECRET: Final = hashlib.sha256(b"no key has this secret").digest()
 
 
@@ -42,18 +48,26 @@ _NOBODYS_SECRET: Final = hashlib.sha256(b"no key has this secret").digest()
 class Credential:
     """What a request shows of itself, as the headers say."""
 
-    kind: Literal["system", "master_user", "user"]
+    kind: Literal["system", "master_user", "user", "session", "sdk"]
     api_key: str
+    """The key's id; empty for sessions and SDK tokens, which are all secret."""
     secret_hash: bytes
     address: IPv4Address | IPv6Address | None
     """None: it cannot be told (a malformed header of a trusted proxy), which no CIDR allows."""
     entity_uuid: str | None = None
     """on-behalf-of-entity-uuid, of super keys."""
     on_behalf_of: str | None = None
+    """The acting member: on-behalf-of of keys, the membership named by sessions."""
     contradiction: bool = False
-    """on-behalf-of differs between header and query parameter."""
+    """The acting member differs between header and query parameter."""
     key: Key | None = None
     """The key, once it is known: refusals of it are counted."""
+    is_known: bool = False
+    """Whether there is, or was, such a session or SDK token."""
+    is_bearer: bool = False
+    """Whether a key came as one text, as identity providers send it: good for SCIM alone."""
+    is_first_use: bool = False
+    """Whether the session has not been used in this organisation before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,7 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
     owner = await _check_state(session, key)
     entity, judged = await _organisation(session, key, judged, credential, demand)
     _check_kind(Kind(key.kind), demand)
+    _check_provisions(key, credential, demand)
     actor = Actor(
         kind=Kind(key.kind),
         entity_id=entity.id,
@@ -114,8 +129,28 @@ def admit(actor: Actor, demand: Demand) -> None:
 
 def _check_kind(kind: Kind, demand: Demand) -> None:
     if kind not in demand.kinds:
-        wanted = " and ".join(sorted(demand.kinds))
-        raise Refusal("RF008", f"This call takes keys of kind {wanted}; this one is a {kind} key")
+        raise Refusal("RF008", f"This call takes {taken(demand)}; this one is a {kind} key")
+
+
+def taken(demand: Demand) -> str:
+    """Say in words which credentials a call takes."""
+    kinds = " and ".join(sorted(demand.kinds & KEY_KINDS))
+    words = [f"keys of kind {kinds}"] if kinds else []
+    words += [word for kind, word in _PERSONS.items() if kind in demand.kinds]
+    return ", ".join(words)
+
+
+_PERSONS: Final = {Kind.SESSION: "sessions", Kind.SDK: "SDK tokens"}
+
+
+def _check_provisions(key: Key, credential: Credential, demand: Demand) -> None:
+    """Keep keys of identity providers, and keys sent as these are, to SCIM (RF008)."""
+    if PROVISION in demand.permissions:
+        return
+    if PROVISION in key.permissions:
+        raise Refusal("RF008", "This key is for SCIM alone")
+    if credential.is_bearer:
+        raise Refusal("RF008", "Here a key's id and secret go into headers of their own")
 
 
 async def _known_key(session: Session, credential: Credential) -> tuple[Key, Judged]:
@@ -256,6 +291,22 @@ def _rate_limit(value: str | None) -> tuple[int, int] | None:
 
 # -- the life of a key ---------------------------------------------------------------------------
 
+BLOCKS_MOST: Final = 100
+"""Blocks of one key: each request looks at all of them."""
+OVERLAP_MOST: Final = 30 * 86_400
+"""How long an old secret may work on, in seconds."""
+PAGE_STREAMED: Final = 200
+"""How many keys are read in one go where all are asked for."""
+
+
+class Unchanged(Enum):
+    """What stands for no new value, where None is one."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
@@ -279,20 +330,19 @@ async def create(
 ) -> NewKey:
     """Make a key in the actor's organisation (super keys: in the installation).
 
-    RB002: no CIDR block on a super key, no member for a user key. RB003: an unknown permission or
-    one this kind cannot have, a malformed block or limit. RN006, RB019: the owner is nobody or no
-    active staff member. RB019 too: a super key in an organisation, or another in the installation.
-    RF888: a user key where the organisation does not allow them.
+    RB002: no CIDR block on a super key. RB785: no owner for a user key. RB003: an unknown
+    permission or one this kind cannot have, a malformed block or limit. RN006, RB019: the owner is
+    nobody or no active staff member. RB019 too: a super key in an organisation, or another in the
+    installation. RF888: a user key where the organisation does not allow them. RF731 to RF735: a
+    permission that the key which makes it lacks itself.
     """
     if (kind is Kind.SUPER) != (work.actor.entity_id == INSTALLATION_ID):
         raise Refusal("RB019", "Super keys, and no others, belong to the installation")
     text.check("name", name, least=1, most=text.NAME_MAX)
     permissions = _checked_permissions(kind, permissions)
-    blocks = [_checked_block(block) for block in cidr_blocks]
-    if kind is Kind.SUPER and not blocks:
-        raise Refusal("RB002", "cidr_blocks is required for a super key")
-    if expires_at is not None and expires_at <= times.now():
-        raise malformed("expires_at", "lies in the past")
+    _check_hands_out(work, permissions)
+    blocks = _checked_blocks(kind, cidr_blocks)
+    _check_end(expires_at)
     owner = await _owner(work, kind, member_uuid)
     key = NewKey(
         str(uuid.uuid4()),
@@ -342,6 +392,33 @@ def _checked_permissions(kind: Kind, names: Sequence[str]) -> list[str]:
     return sorted(set(names))
 
 
+def _check_hands_out(work: Work, permissions: Collection[str]) -> None:
+    """Refuse a key that hands out a permission it lacks (decision 0027); people may hand out all.
+
+    Permissions that no system key can hold are the right of whoever may write.
+    """
+    acting = work.actor.key
+    if acting is None:
+        return
+    for name, row in PERMISSIONS.items():
+        handed = name in permissions and name not in acting.permissions
+        if handed and name != "can_provision" and work.actor.kind in row.kinds:
+            raise Refusal(row.refusal, f"The key lacks {name} itself, so it cannot hand it out")
+
+
+def _checked_blocks(kind: Kind, blocks: Sequence[str]) -> list[str]:
+    if kind is Kind.SUPER and not blocks:
+        raise Refusal("RB002", "cidr_blocks is required for a super key")
+    if len(blocks) > BLOCKS_MOST:
+        raise malformed("cidr_blocks", f"holds more than {BLOCKS_MOST} blocks")
+    return list(dict.fromkeys(_checked_block(block) for block in blocks))
+
+
+def _check_end(expires_at: int | None) -> None:
+    if expires_at is not None and expires_at <= times.now():
+        raise malformed("expires_at", "lies in the past")
+
+
 def _checked_block(block: str) -> str:
     try:
         return str(ip_network(block.strip(), strict=False))
@@ -352,12 +429,13 @@ def _checked_block(block: str) -> str:
 def _checked_limit(value: str | None) -> str | None:
     if value is None:
         return None
-    requests, _, seconds = value.partition("/")
-    if not (requests.isascii() and requests.isdigit() and seconds.isascii() and seconds.isdigit()):
+    match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", value)
+    if match is None:
         raise malformed("rate_limit", "is not N/SECONDS")
-    if not int(requests) or not int(seconds):
+    requests, seconds = map(int, match.groups())
+    if not requests or not seconds:
         raise malformed("rate_limit", "must not be zero")
-    return f"{int(requests)}/{int(seconds)}"
+    return f"{requests}/{seconds}"
 
 
 async def _owner(work: Work, kind: Kind, member_uuid: str | None) -> Member | None:
@@ -380,20 +458,100 @@ async def _owner(work: Work, kind: Kind, member_uuid: str | None) -> Member | No
     return owner
 
 
-async def _here(work: Work, api_key: str) -> Key:
-    key = await access.key_of(work.db, api_key)
-    if key is None or key.entity_id != work.actor.entity_id:
+async def _here(work: Work, named: str) -> Key:
+    """Give the key of an id (`ork-…`) or a uuid in the actor's organisation; RN008."""
+    if text.is_uuid(named):
+        key = await access.key_of_uuid(work.db, named.lower())
+    else:
+        key = await access.key_of(work.db, named)
+    if key is None or key.entity_id != work.actor.entity_id or key.state == "destroyed":
         raise Refusal("RN008", "There is no such key")
     return key
 
 
-async def deactivate(work: Work, api_key: str) -> Key:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewValues:
+    """What of a key is to be changed; UNCHANGED leaves a thing as it is, None clears it."""
+
+    name: str | Unchanged = UNCHANGED
+    permissions: Sequence[str] | Unchanged = UNCHANGED
+    cidr_blocks: Sequence[str] | Unchanged = UNCHANGED
+    expires_at: int | Unchanged | None = UNCHANGED
+    rate_limit: str | Unchanged | None = UNCHANGED
+
+
+async def update(work: Work, named: str, new: NewValues) -> Key:
+    """Change a key and give it as it is now; the same values again change nothing.
+
+    RN008: there is no such key. RB019: it was deactivated. RB002, RB003 as in `create`. RF731 to
+    RF735: a permission is added that the acting key lacks; what the changed key has, it may keep.
+    An expired key that gets another end is given out anew, with all its permissions.
+    """
+    key = await _here(work, named)
+    if key.state != "active":
+        raise Refusal("RB019", "A deactivated key cannot be changed")
+    changed = _changed(key, new)
+    expired = key.expires_at is not None and key.expires_at <= times.now()
+    revived = expired and changed.expires_at != key.expires_at
+    held = () if revived else key.permissions
+    _check_hands_out(work, set(changed.permissions) - set(held))
+    if changed == key:
+        return key
+    await access.change_key(work.db, changed)
+    data: dict[str, Any] = {
+        "permissions": changed.permissions,
+        "cidr_blocks": changed.cidr_blocks,
+    }
+    if changed.expires_at is not None:
+        data["expires_at"] = times.wire(changed.expires_at)
+    if changed.rate_limit is not None:
+        data["rate_limit"] = changed.rate_limit
+    parts = {} if changed.name == key.name else {"name": changed.name}
+    work.record("key.updated", ids={"api_key_uuid": key.uuid}, data=data, parts=parts)
+    return changed
+
+
+def _changed(key: Key, new: NewValues) -> Key:
+    """Give the key with its new values, checked."""
+    kind = Kind(key.kind)
+    changes: dict[str, Any] = {}
+    if not isinstance(new.name, Unchanged):
+        changes["name"] = text.check("name", new.name, least=1, most=text.NAME_MAX)
+    if not isinstance(new.permissions, Unchanged):
+        changes["permissions"] = _checked_permissions(kind, new.permissions)
+    if not isinstance(new.cidr_blocks, Unchanged):
+        changes["cidr_blocks"] = _checked_blocks(kind, new.cidr_blocks)
+    if not isinstance(new.expires_at, Unchanged) and new.expires_at != key.expires_at:
+        _check_end(new.expires_at)
+        changes["expires_at"] = new.expires_at
+    if not isinstance(new.rate_limit, Unchanged):
+        changes["rate_limit"] = _checked_limit(new.rate_limit)
+    return replace(key, **changes)
+
+
+async def deactivate(work: Work, named: str) -> Key:
     """Stop a key for good (RN008 for an unknown one); stopping it twice changes nothing."""
-    key = await _here(work, api_key)
+    key = await _here(work, named)
     if key.state == "active":
-        await access.deactivate_key(work.db, key.id)
+        await access.stop_key(work.db, key.id, "deactivated")
         work.record("key.deactivated", ids={"api_key_uuid": key.uuid})
     return replace(key, state="deactivated")
+
+
+async def owned_by(work: Work, member: Member) -> list[str]:
+    """Give the uuids of the user keys of a member that have not been stopped."""
+    return [
+        key.uuid
+        for key in await access.keys_of(work.db, work.actor.entity_id)
+        if key.member_id == member.id and key.state == "active"
+    ]
+
+
+async def destroy(work: Work, named: str) -> None:
+    """Stop a key and take it off every list; its row stays, for what was done with it (RN008)."""
+    key = await _here(work, named)
+    await access.stop_key(work.db, key.id, "destroyed")
+    work.record("key.destroyed", ids={"api_key_uuid": key.uuid})
 
 
 async def deactivate_user_keys(work: Work) -> None:
@@ -403,16 +561,18 @@ async def deactivate_user_keys(work: Work) -> None:
             await deactivate(work, key.api_key)
 
 
-async def rotate(work: Work, api_key: str, overlap_seconds: int = 0) -> NewKey:
+async def rotate(work: Work, named: str, overlap_seconds: int = 0) -> NewKey:
     """Give a key a new secret; the old one works `overlap_seconds` more (0 to 30 days).
 
-    RN008 for an unknown key, RB019 for one that does not work any more.
+    RN008 for an unknown key, RB019 for one that does not work any more. RF731 to RF735: the key
+    can do what the acting key cannot, and who gets the secret can do it too.
     """
-    if not 0 <= overlap_seconds <= 30 * 86_400:
-        raise malformed("overlap_seconds", "must be between 0 and 2592000")
-    key = await _here(work, api_key)
+    if not 0 <= overlap_seconds <= OVERLAP_MOST:
+        raise malformed("overlap_seconds", f"must be between 0 and {OVERLAP_MOST}")
+    key = await _here(work, named)
     if key.state != "active":
         raise Refusal("RB019", "A deactivated key cannot be rotated")
+    _check_hands_out(work, key.permissions)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     until = times.now() + overlap_seconds * times.SECOND if overlap_seconds else None
     old = key.secret_hash if overlap_seconds else None
@@ -446,25 +606,34 @@ def request_id() -> str:
 
 async def listed(work: Work) -> list[dict[str, Any]]:
     """Give the keys of the actor's organisation as the wire lists them, oldest first."""
-    now = times.now()
-    shown = []
-    for key in await access.keys_of(work.db, work.actor.entity_id):
-        owner = await people.member_by_id(work.db, key.member_id) if key.member_id else None
-        expired = key.expires_at is not None and key.expires_at <= now
-        shown.append(
-            {
-                "api_key_uuid": key.uuid,
-                "api_key": key.api_key,
-                "kind": key.kind,
-                "name": key.name,
-                "permissions": list(key.permissions),
-                "cidr_blocks": list(key.cidr_blocks),
-                "state": "expired" if expired and key.state == "active" else key.state,
-                "entity_user_xref_uuid": owner.uuid if owner else None,
-                "expires_at": times.wire_or_none(key.expires_at),
-                "last_used_at": times.wire_or_none(key.last_used_at),
-                "rate_limit": key.rate_limit,
-                "created_at": times.wire(key.created_at),
-            }
-        )
-    return shown
+    return [await shown(work, key) for key in await access.keys_of(work.db, work.actor.entity_id)]
+
+
+async def page(
+    work: Work, *, cursor: str | None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Give a page of these keys, and the next cursor; `limit` counts keys, 1 to 1,000 (RB003)."""
+    (after,) = read_cursor(cursor)
+    found = await access.keys_of(work.db, work.actor.entity_id, after, limit + 1)
+    following = cursor_after(found[limit - 1].id) if len(found) > limit else None
+    return [await shown(work, key) for key in found[:limit]], following
+
+
+async def shown(work: Work, key: Key) -> dict[str, Any]:
+    """Give a key as the wire shows it; its secret is nowhere."""
+    owner = await people.member_by_id(work.db, key.member_id) if key.member_id else None
+    expired = key.expires_at is not None and key.expires_at <= times.now()
+    return {
+        "api_key_uuid": key.uuid,
+        "api_key": key.api_key,
+        "kind": key.kind,
+        "name": key.name,
+        "permissions": list(key.permissions),
+        "cidr_blocks": list(key.cidr_blocks),
+        "state": "expired" if expired and key.state == "active" else key.state,
+        "entity_user_xref_uuid": owner.uuid if owner else None,
+        "expires_at": times.wire_or_none(key.expires_at),
+        "last_used_at": times.wire_or_none(key.last_used_at),
+        "rate_limit": key.rate_limit,
+        "created_at": times.wire(key.created_at),
+    }

@@ -1,35 +1,29 @@
 """Members: how a person comes into an organisation (product.md, section 2)."""
 
-import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from argon2 import PasswordHasher
 
-from onrecord.domain import contacts, groups
+from onrecord.domain import accounts, contacts, groups, invitations, newcomers
+from onrecord.domain.newcomers import Known, Newcomer
 from onrecord.model import text, times
 from onrecord.model.access import (
     BUTLER,
     CAN_LOG_IN,
-    INSTALLATION_ID,
-    INSTALLATION_UUID,
     PROFILES,
     Actor,
-    operator,
 )
 from onrecord.model.cursors import cursor_after, read_cursor
 from onrecord.model.errors import Refusal, malformed, missing
-from onrecord.model.people import Group, Member, Membership, member_search_key, pattern
-from onrecord.store import access, people
-from onrecord.store import groups as group_rows
+from onrecord.model.people import Group, Member, Membership, pattern
+from onrecord.store import people
 from onrecord.store.work import Work
 
 STATES: Final = ("pending", "active", "suspended", "inactive")
 PAGE_STREAMED: Final = 1000
 """Members read in one go where all are asked for."""
-INVITATION_TYPES: Final = ("email_only", "email_and_phone", "optional_phone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +55,34 @@ async def create(work: Work, new: NewMember) -> tuple[Member, str | None]:
     """
     if new.new_group_entity_user_xref_uuids and not new.new_group_name:
         raise missing("new_group_name")
+    newcomer = await check(work, new, Known(work))
+    (member,) = await newcomers.bring_in(work, [newcomer])
+    group_uuid = None
+    if new.new_group_name:
+        group_uuid = await _new_group(work, new, member, newcomer.created_by)
+    await newcomers.invite(work, [newcomer], [member])
+    return member, group_uuid
+
+
+async def check(work: Work, new: NewMember, known: Known) -> Newcomer:
+    """Check what a member is to be made of, and note in `known` that it will be made.
+
+    Whatever of `create` can be refused is refused here, but for the new group: nothing has been
+    written yet. Refusals as there.
+    """
     if new.enum_profile_id not in CAN_LOG_IN:
         raise malformed("enum_profile_id", "is not a role from 1 to 5")
-    entity_id = work.actor.entity_id
-    creator = await _creator(work, new.created_by_entity_user_xref_uuid)
+    creator = await _creator(work, new.created_by_entity_user_xref_uuid, known)
     identifier = contacts.check_identifier(new.identifier)
     email = text.check_email("primary_email", new.primary_email)
-    phone = await _phone(work, new)
+    phone = await _phone(new, known)
     text.check("invitation_message", new.invitation_message, least=0, most=5000)
-    if identifier and await people.member_identified(work.db, entity_id, identifier):
+    if identifier and await known.member_identified(identifier):
         raise Refusal("RB013")
-    if await people.member_with_email(work.db, entity_id, text.email_key(email)):
+    if await known.member_with_email(text.email_key(email)):
         raise Refusal("RB014")
-    wanted_groups = await _groups(work, new)
-    invitation = {"state": "not_sent", "message": new.invitation_message}
-    member = await add(
-        work,
+    wanted_groups = await _groups(new, known)
+    newcomer = Newcomer(
         profile=new.enum_profile_id,
         first_name=text.check("first_name", new.first_name, least=1, most=text.NAME_MAX),
         last_name=text.check("last_name", new.last_name, least=0, most=text.NAME_MAX),
@@ -85,16 +91,15 @@ async def create(work: Work, new: NewMember) -> tuple[Member, str | None]:
         email=email,
         phone=phone,
         created_by=creator,
-        invitation=invitation if new.send_invitation else None,
         actor=_shown_as(work, new, creator),
+        groups=wanted_groups,
+        message=new.invitation_message if new.send_invitation else None,
     )
-    for group in wanted_groups:
-        await groups.put_into_group(work, group, member)
-    if not wanted_groups and member.is_client and not new.new_group_name:
-        await _put_into_default_group(work, member)
-    if new.new_group_name:
-        return member, await _new_group(work, new, member, creator)
-    return member, None
+    if not wanted_groups and newcomer.is_client and not new.new_group_name:
+        group, looking_after = await known.default_group()
+        newcomer = replace(newcomer, groups=[group], looked_after_by=looking_after)
+    known.note(newcomer)
+    return newcomer
 
 
 def _shown_as(work: Work, new: NewMember, creator: Member | None) -> Actor:
@@ -104,12 +109,13 @@ def _shown_as(work: Work, new: NewMember, creator: Member | None) -> Actor:
     return replace(work.actor, member=creator.ref)
 
 
-async def _creator(work: Work, named: str | None) -> Member | None:
-    entity_id = work.actor.entity_id
+async def _creator(work: Work, named: str | None, known: Known) -> Member | None:
     if not named:
-        return await people.first_system_admin(work.db, entity_id)
+        return await known.first_admin()
     creator = await people.member_of(
-        work.db, entity_id, text.check_uuid("created_by_entity_user_xref_uuid", named)
+        work.db,
+        work.actor.entity_id,
+        text.check_uuid("created_by_entity_user_xref_uuid", named),
     )
     if creator is None:
         raise Refusal("RN006", "created_by_entity_user_xref_uuid is no member")
@@ -120,33 +126,38 @@ async def _creator(work: Work, named: str | None) -> Member | None:
     return creator
 
 
-async def _phone(work: Work, new: NewMember) -> str | None:
+async def _phone(new: NewMember, known: Known) -> str | None:
     phone = new.primary_phone_number
     if phone:
         return text.check_phone("primary_phone_number", phone)
-    entity = await access.entity_by_id(work.db, work.actor.entity_id)
-    staff = PROFILES[new.enum_profile_id].is_staff
-    name = "staff_invitation_type" if staff else "client_invitation_type"
-    if entity and entity.settings.get(name) == "email_and_phone":
-        raise missing("primary_phone_number")
+    await check_may_lack_phone(known, new.enum_profile_id)
     return None
 
 
-async def _groups(work: Work, new: NewMember) -> list[Group]:
+async def check_may_lack_phone(known: Known, profile: int) -> None:
+    """Refuse (RB002) a member without a phone number where the organisation asks for one."""
+    name = "staff_invitation_type" if PROFILES[profile].is_staff else "client_invitation_type"
+    if await known.setting(name) == "email_and_phone":
+        raise missing("primary_phone_number")
+
+
+async def _groups(new: NewMember, known: Known) -> list[Group]:
     wanted = text.check_uuids("group_uuids", new.group_uuids)
-    found = await group_rows.groups_of(work.db, work.actor.entity_id, wanted)
+    found = await known.groups_of(wanted)
     if len(found) != len(wanted):
         raise Refusal("RN002")
     client = PROFILES[new.enum_profile_id].is_client
     for group in found:
         if group.state != "active":
             raise Refusal("RB019", "The group is inactive")
-        if client and not await group_rows.has_active_staff(work.db, group.id):
+        if client and not await known.has_active_staff(group):
             raise Refusal("RB020")
+    if not client and len(found) > 1:
+        await known.check_barriers(found)
     return found
 
 
-async def add(  # noqa: PLR0913 - what a member row is made of
+async def add(
     work: Work,
     *,
     profile: int,
@@ -155,80 +166,29 @@ async def add(  # noqa: PLR0913 - what a member row is made of
     job_title: str = "",
     identifier: str | None = None,
     email: str | None = None,
-    phone: str | None = None,
-    created_by: Member | None = None,
-    invitation: dict[str, str] | None = None,
     state: str = "pending",
-    actor: Actor | None = None,
 ) -> Member:
     """Add the row and the entry of a member; the values are checked already."""
-    actor = actor or work.actor
-    now = times.now()
-    member_uuid = str(uuid.uuid4())
-    number = await people.add_member(
-        work.db,
-        {
-            "uuid": member_uuid,
-            "entity_id": actor.entity_id,
-            "identifier": identifier,
-            "profile": profile,
-            "first_name": first_name,
-            "last_name": last_name,
-            "job_title": job_title,
-            "primary_email": email,
-            "email_key": text.email_key(email) if email else None,
-            "primary_phone_number": phone,
-            "emails": json.dumps([email] if email else []),
-            "phone_numbers": json.dumps([phone] if phone else []),
-            "state": state,
-            "invitation": json.dumps(invitation) if invitation else None,
-            "search_key": member_search_key(
-                first_name, last_name, identifier, [email] if email else [], email
-            ),
-            "created_by_id": created_by.id if created_by else None,
-            "created_at": now,
-            "updated_at": now,
-        },
-    )
-    work.record(
-        "member.created",
-        actor=actor,
-        ids={"entity_user_xref_uuid": member_uuid},
-        data={"enum_profile_id": profile, "state": state},
-        parts={
-            "profile": {
-                "first_name": first_name,
-                "last_name": last_name,
-                "job_title": job_title,
-                "identifier": identifier,
-                "primary_email": email,
-                "primary_phone_number": phone,
-            }
-        },
-        subject=number,
-    )
-    return Member(
-        id=number,
-        uuid=member_uuid,
-        entity_id=actor.entity_id,
-        identifier=identifier,
+    newcomer = Newcomer(
         profile=profile,
         first_name=first_name,
         last_name=last_name,
+        job_title=job_title,
+        identifier=identifier,
+        email=email,
         state=state,
     )
+    (member,) = await newcomers.add(work, [newcomer])
+    return member
 
 
-async def _put_into_default_group(work: Work, member: Member) -> None:
-    group = await group_rows.default_group(work.db, work.actor.entity_id)
-    if group is None:
-        raise Refusal("RN002", "The organisation has no default group")
-    if not await group_rows.has_active_staff(work.db, group.id):
-        admin = await people.first_system_admin(work.db, work.actor.entity_id)
-        if admin is None or admin.state != "active":
-            raise Refusal("RB020", "The default group has no active staff member")
-        await groups.put_into_group(work, group, admin)
-    await groups.put_into_group(work, group, member)
+async def put_into_default_group(work: Work, member: Member) -> None:
+    """Put a client into the default group, and the first administrator if nobody is there.
+
+    RN002, RB020: there is none, or nobody who could look after it.
+    """
+    group, looking_after = await Known(work).default_group()
+    await groups.put_into_group(work, group, *looking_after, member)
 
 
 async def _new_group(work: Work, new: NewMember, member: Member, creator: Member | None) -> str:
@@ -358,10 +318,13 @@ async def activate(
     password: str,
     *,
     hasher: PasswordHasher | None = None,
+    hashed: str | None = None,
 ) -> Member:
     """Complete a pending member's joining with a new account, for operators.
 
-    A cheap `hasher` is only for passwords that cannot be guessed, such as 128 random bits.
+    `hashed` is what the password was hashed to before the work began: hashing takes long, and a
+    server may be running. A cheap `hasher` is only for passwords that cannot be guessed, such as
+    128 random bits.
     RN006: no such member. RB019: not pending. RB003: a user name or password that cannot be.
     RB013: the user name is taken.
     """
@@ -369,38 +332,18 @@ async def activate(
     if member.state != "pending":
         raise Refusal("RB019", f"The member is {member.state}, only a pending one can join")
     membership = await shown(work, member)
-    text.check_password(password)
-    hashed = (hasher or _HASHER).hash(password)
-    account_id, account_uuid = await _add_account(work, membership, username, hashed)
+    accounts.check_password(password, username)
+    await accounts.check_username(work, username)
+    if hashed is None:
+        hashed = (hasher or _HASHER).hash(text.password_form(password))
+    account_id, account_uuid = await accounts.create(
+        work, username, hashed, membership.primary_email, membership.primary_phone_number
+    )
     await people.activate_member(work.db, member.id, account_id, times.now())
+    await invitations.accepted(work, member)
     work.record(
         "member.joined",
         ids={"entity_user_xref_uuid": member.uuid, "account_uuid": account_uuid},
         subject=member.id,
     )
     return member
-
-
-async def _add_account(
-    work: Work, membership: Membership, username: str, password_hash: str
-) -> tuple[int, str]:
-    text.check_username(username)
-    if await access.account_named(work.db, username):
-        raise Refusal("RB013", "The user name is taken")
-    account_uuid = str(uuid.uuid4())
-    number = await access.add_account(
-        work.db,
-        account_uuid,
-        username,
-        password_hash,
-        membership.primary_email,
-        membership.primary_phone_number,
-        times.now(),
-    )
-    work.record(
-        "account.created",
-        actor=operator(INSTALLATION_ID, INSTALLATION_UUID),
-        ids={"account_uuid": account_uuid},
-        parts={"profile": {"username": username, "email": membership.primary_email}},
-    )
-    return number, account_uuid

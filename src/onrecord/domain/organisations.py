@@ -1,16 +1,15 @@
 """Organisations: how one is made, its state and its settings."""
 
-import re
 import uuid
-import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from onrecord.domain import groups, keys, members
+from onrecord.domain import groups, invitations, keys, members, organisation_settings, terms
+from onrecord.domain.organisation_settings import SETTINGS
 from onrecord.model import text, times
 from onrecord.model.access import BUTLER, INSTALLATION_ID, SYSTEM_ADMIN, operator
-from onrecord.model.errors import Refusal, malformed
+from onrecord.model.errors import FieldError, Refusal, malformed
 from onrecord.store import access
 from onrecord.store.access import Entity
 from onrecord.store.work import Work
@@ -29,6 +28,8 @@ class NewOrganisation:
     admin_last_name: str = "Administrator"
     admin_username: str | None = None
     admin_password: str | None = None
+    admin_password_hash: str | None = None
+    """What the password was hashed to before the work began, if it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,14 @@ async def create(work: Work, new: NewOrganisation, host: str) -> Founded:
     entity_id = await access.add_entity(work.db, entity_uuid, new.name, origin, times.now())
     # A record begins with its organisation; the installation's own says that it was made.
     work.record("entity.created", ids={"organisation_uuid": entity_uuid}, parts={"name": new.name})
-    inside = Work(work.db, operator(entity_id, entity_uuid), work.origin, work.heads, work.pending)
+    inside = Work(
+        work.db,
+        operator(entity_id, entity_uuid),
+        work.origin,
+        work.heads,
+        work.pending,
+        wake=work.wake,
+    )
     inside.record(
         "entity.created", ids={"organisation_uuid": entity_uuid}, parts={"name": new.name}
     )
@@ -71,7 +79,15 @@ async def create(work: Work, new: NewOrganisation, host: str) -> Founded:
     group = await groups.add_group(inside, DEFAULT_GROUP_NAME, is_default=True)
     await groups.put_into_group(inside, group, admin)
     if new.admin_username is not None and new.admin_password is not None:
-        await members.activate(inside, admin.uuid, new.admin_username, new.admin_password)
+        await members.activate(
+            inside,
+            admin.uuid,
+            new.admin_username,
+            new.admin_password,
+            hashed=new.admin_password_hash,
+        )
+    else:
+        await invitations.invite(inside, admin)
     state = "pending" if new.admin_username is None else "active"
     return Founded(entity_id, entity_uuid, admin.uuid, state)
 
@@ -106,163 +122,73 @@ async def set_state(work: Work, state: str) -> None:
     work.record("entity.state_changed", data={"state": state})
 
 
-# -- settings ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """A setting of an organisation: its default, what it may be, and a sentence about it."""
-
-    name: str
-    default: Any
-    check: Callable[[str, Any], Any]
-    meaning: str
-
-
-def _flag(name: str, value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    if not isinstance(value, bool):
-        raise malformed(name, "must be true or false")
-    return value
-
-
-def _number(least: int, most: int) -> Callable[[str, Any], int]:
-    def check(name: str, value: Any) -> int:
-        if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise malformed(name, f"must be a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
-def _number_or_none(least: int, most: int) -> Callable[[str, Any], int | None]:
-    number = _number(least, most)
-
-    def check(name: str, value: Any) -> int | None:
-        return None if value in {None, "", "none"} else number(name, value)
-
-    return check
-
-
-def _choice(*choices: str) -> Callable[[str, Any], str]:
-    def check(name: str, value: Any) -> str:
-        if value not in choices:
-            raise malformed(name, f"must be one of {', '.join(choices)}")
-        return str(value)
-
-    return check
-
-
-def _words(most: int) -> Callable[[str, Any], str]:
-    def check(name: str, value: Any) -> str:
-        if not isinstance(value, str):
-            raise malformed(name, "must be text")
-        return text.check(name, value, least=0, most=most)
-
-    return check
-
-
-def _list(item: Callable[[str, str], str]) -> Callable[[str, Any], list[str]]:
-    def check(name: str, value: Any) -> list[str]:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise malformed(name, "must be a list of texts")
-        return [item(name, part) for part in value]
-
-    return check
-
-
-def _web_origin(name: str, value: str) -> str:
-    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", value.lower()):
-        raise malformed(name, "must hold origins such as https://crm.example.com")
-    return value.lower()
-
-
-def _file_type(name: str, value: str) -> str:
-    if not re.fullmatch(r"\.?[a-z0-9]{1,12}", value.lower()):
-        raise malformed(name, "must hold file endings such as pdf")
-    return value.lower().lstrip(".")
-
-
-def _timezone(name: str, value: Any) -> str:
-    if value not in zoneinfo.available_timezones():
-        raise malformed(name, "must be a time zone such as Europe/London")
-    return str(value)
-
-
-_INVITATION: Final = _choice(*members.INVITATION_TYPES)
-
-ON: Final = True
-OFF: Final = False
-
-SETTINGS: Final[Mapping[str, SettingRow]] = {
-    row.name: row
-    for row in (
-        SettingRow("allow_user_api_keys", OFF, _flag, "Whether staff may own keys of their own."),
-        SettingRow(
-            "staff_invitation_type", "email_only", _INVITATION, "What inviting staff needs."
-        ),
-        SettingRow(
-            "client_invitation_type", "email_only", _INVITATION, "What inviting clients needs."
-        ),
-        SettingRow(
-            "clients_may_add_participants",
-            OFF,
-            _flag,
-            "Whether clients may add their own contacts to chats.",
-        ),
-        SettingRow("sdk_enabled", ON, _flag, "Whether the embedded app may be used."),
-        SettingRow(
-            "sdk_allowed_origins",
-            [],
-            _list(_web_origin),
-            "The origins of pages that may embed the app.",
-        ),
-        SettingRow("sdk_token_seconds", 3600, _number(60, 86_400), "How long an SDK token lives."),
-        SettingRow(
-            "reviewer_export_cap",
-            None,
-            _number_or_none(0, 1_000_000),
-            "How many exports a data reviewer of level 1 or 2 may make; none: no cap.",
-        ),
-        SettingRow("butler_welcome_text", "", _words(text.TEXT_MAX), "What the Butler says first."),
-        SettingRow("banner", "", _words(text.TEXT_MAX), "A line shown to everybody."),
-        SettingRow("terms", "", _words(100_000), "The organisation's terms."),
-        SettingRow("colours", "", _words(1000), "The organisation's colours."),
-        SettingRow(
-            "attachment_types", [], _list(_file_type), "Endings of files allowed; empty: ours."
-        ),
-        SettingRow(
-            "attachment_max_bytes",
-            100 * 1024 * 1024,
-            _number(1, 2**40),
-            "The largest attachment, in bytes.",
-        ),
-        SettingRow("timezone", "UTC", _timezone, "The time zone of transcripts."),
-        SettingRow("locale", "en-GB", _words(35), "The language of mails and transcripts."),
-    )
-}
+# -- name and settings ---------------------------------------------------------------------------
 
 
 async def set_setting(work: Work, key: str, value: Any) -> Any:
-    """Give a setting of the actor's organisation a value (RB003: unknown, or not a value for it).
-
-    The value stands in an erasable part of the entry: texts of an organisation may name people.
-    """
-    row = SETTINGS.get(key)
-    if row is None:
+    """Give a setting of the actor's organisation a value; RB003: unknown, or no value for it."""
+    if key not in SETTINGS:
         raise malformed("key", f"is no setting; settings are {', '.join(SETTINGS)}")
-    value = row.check(key, value)
+    await update(work, {key: value})
+    return SETTINGS[key].check(key, value)
+
+
+async def update(work: Work, new: Mapping[str, Any], name: str | None = None) -> None:
+    """Give the actor's organisation another name and settings other values, all or none of them.
+
+    RB003 names every field that is wrong. What is the same already changes nothing. Values stand
+    in erasable parts of the entries: texts of an organisation may name people.
+    """
     entity = await _own(work)
-    if entity.settings.get(key, row.default) == value:
-        return value
-    await access.set_entity_settings(work.db, entity.id, {**entity.settings, key: value})
-    work.record("setting.changed", data={"key": key}, parts={"setting": value})
-    if key == "allow_user_api_keys" and not value:
+    new = _checked(new, name)  # a copy
+    if name is not None and name != entity.name:
+        await access.set_entity_name(work.db, entity.id, name)
+        work.record("entity.updated", parts={"name": name})
+    if "terms" in new:  # they are versions that people accept, not a value that is replaced
+        await terms.publish(work, new.pop("terms"))
+    now = await organisation_settings.values(work, entity)
+    changed = {
+        key: value
+        for key, value in new.items()
+        if value != now[key] or (SETTINGS[key].where_texts and key not in entity.settings)
+    }
+    if not changed:
+        return
+    await access.set_entity_settings(work.db, entity.id, {**entity.settings, **changed})
+    for key, value in changed.items():
+        work.record("setting.changed", data={"key": key}, parts={"setting": value})
+    if changed.get("allow_user_api_keys", True) is False:
         # Allowing them again makes room for new ones and revives none (product.md, section 6).
         await keys.deactivate_user_keys(work)
-    return value
+
+
+def _checked(new: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    """Give the values as they are stored, or RB003 for all that are wrong at once."""
+    checked: dict[str, Any] = {}
+    wrong: list[FieldError] = []
+    try:
+        if name is not None:
+            text.check("name", name, least=1, most=text.NAME_MAX)
+    except Refusal as refusal:
+        wrong += refusal.fields
+    for key, value in new.items():
+        try:
+            checked[key] = SETTINGS[key].check(key, value)
+        except Refusal as refusal:
+            wrong += refusal.fields
+    if wrong:
+        first = wrong[0]
+        raise Refusal("RB003", f"{first.pointer.lstrip('/')} {first.detail}", fields=wrong)
+    return checked
+
+
+async def shown(work: Work) -> dict[str, Any]:
+    """Give the actor's organisation as the wire shows it: what it is, and its settings by name."""
+    entity = await _own(work)
+    return {
+        "entity_uuid": entity.uuid,
+        "name": entity.name,
+        "state": entity.state,
+        "created_at": times.wire(entity.created_at),
+        **await organisation_settings.values(work, entity),
+    }

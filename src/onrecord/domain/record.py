@@ -1,7 +1,7 @@
 """The record: the feed of entries, checkpoints, proofs, and the sealed archive."""
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -9,7 +9,7 @@ import msgspec
 
 from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID
 from onrecord.model.errors import Refusal, malformed
-from onrecord.model.ports import Signer
+from onrecord.model.ports import Signer, Vault
 from onrecord.proof import archive, checkpoint, merkle, note
 from onrecord.store import access, record, tree
 from onrecord.store import feed as feeds
@@ -23,6 +23,8 @@ SCAN_MOST: Final = 5000
 ARCHIVE_KIND: Final = "archive"
 
 T = TypeVar("T")
+ArchivePage = Sequence[tuple[bytes, Mapping[str, tuple[bytes, bytes]]]]
+"""Entries' own bytes, each with salt and bytes of its parts by name."""
 
 
 # -- the feed ------------------------------------------------------------------------------------
@@ -189,6 +191,15 @@ async def prepare_installation(work: Work, signer: Signer, host: str) -> None:
     work.record("signing_key.created", data={"vkey": signer.vkey})
 
 
+async def prepare_vault(work: Work, vault: Vault) -> None:
+    """Note which key secrets are encrypted under, or check that it is the same (RB019)."""
+    known = await record.meta(work.db, "vault")
+    if known is None:
+        await record.set_meta(work.db, "vault", vault.mark)
+    elif known != vault.mark:
+        raise Refusal("RB019", "The database was written under another secrets.key")
+
+
 def _key_id(vkey: str) -> str:
     """Give name and hash of a verifier key, as people are shown it."""
     return note.VerifierKey.parse(vkey).id
@@ -233,10 +244,12 @@ async def write_archive(
     keep: Callable[[str, str], Awaitable[None]],
     signer: Signer,
     plan: ArchivePlan,
+    look: Callable[[ArchivePage], None] | None = None,
 ) -> AsyncIterator[bytes]:
     """Give the archive piece by piece in constant memory: header, entries, seal.
 
     `read` asks the tables, one page to a transaction; `keep` stores the seal when first made.
+    `look` is shown each page, for whoever wants to make something else of it too.
     """
     sealer = archive.Sealer()
     yield sealer.update(
@@ -250,6 +263,8 @@ async def write_archive(
     )
     async for page in record.archive_pages(read, plan.entity.id, plan.as_of):
         yield sealer.update(b"".join(_entry_line(leaf, parts) for leaf, parts in page))
+        if look is not None:
+            look(page)
     text = sealer.text(ARCHIVE_KIND, plan.entity.origin, plan.as_of)
     options = f"{ARCHIVE_KIND}/{plan.as_of}/{sealer.digest().hex()}"
     stored = await read(lambda session: record.seal_of(session, plan.entity.id, options))

@@ -154,6 +154,16 @@ class KeyRef:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRef:
+    """The session that acts, and whose account it is of; an SDK token has perhaps none."""
+
+    id: int | None
+    uuid: str | None
+    session_id: int
+    session_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """Under which access positions a verdict was reached (house rule: the head row decides)."""
 
@@ -165,7 +175,7 @@ class Judged:
 class Actor:
     """Who acts, by which credential, in which organisation.
 
-    Made by `domain.keys` for a request and trusted only while the organisation's head row still
+    Made by `domain.verdicts` for a request and trusted only while the organisation's head row still
     shows the access position in `judged`.
     """
 
@@ -177,6 +187,8 @@ class Actor:
     judged: Judged = Judged(0, 0)
     expires_at: int | None = None
     """Microseconds since 1970; the moment the credential itself ends."""
+    account: AccountRef | None = None
+    """The session of a person; without a member the account itself acts, in the installation."""
 
     @property
     def leans_on_installation(self) -> bool:
@@ -185,7 +197,11 @@ class Actor:
 
     @property
     def scope(self) -> str:
-        """Whose idempotency keys these are: the key plus acting member, or the member."""
+        """Whose idempotency keys these are: the key plus acting member, the member, the account."""
+        if self.account is not None and self.member is None:
+            return f"{self.entity_id}/account/{self.account.id}"
+        if self.account is not None and self.member is not None:
+            return f"{self.entity_id}/member/{self.member.id}"
         key = f"k{self.key.id}" if self.key else self.kind.value
         return f"{self.entity_id}/{key}/{self.member.id if self.member else 0}"
 

@@ -24,7 +24,7 @@ def _rows(*rows: tuple[str, int, str]) -> dict[str, ErrorRow]:
 
 
 CATALOGUE: Final = _rows(
-    ("RB001", 400, "The body is not a valid JSON object"),
+    ("RB001", 400, "The body is no valid JSON object or form"),
     ("RB002", 400, "A required field or parameter is missing"),
     ("RB003", 400, "A field or parameter has the wrong type, length or format"),
     ("RB010", 400, "A role cannot change between staff side and client side"),

@@ -1,6 +1,7 @@
 """Organisations, members and groups as the wire shows them."""
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -133,6 +134,21 @@ class Contact(msgspec.Struct, kw_only=True):
     status: str
     has_avatar: bool
     is_me: bool
+
+
+AVATAR_SIZES: Final = (64, 128, 256, 512)
+"""The sides, in pixels, in which a member's picture is kept and given out."""
+
+
+class Picture(NamedTuple):
+    """A square picture that we made ourselves."""
+
+    size: int
+    """Its side, in pixels."""
+    digest: str
+    """The first half of the SHA-256 of its bytes, in hexadecimal."""
+    content_type: str
+    data: bytes
 
 
 # -- searching -----------------------------------------------------------------------------------

@@ -1,6 +1,10 @@
 """Protocols of the world outside; `outside` implements them, `app` picks."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
+
+from onrecord.model.letters import Letter
 
 
 class Held(Exception):  # noqa: N818 - told to the operator as a refusal
@@ -31,4 +35,99 @@ class Bell(Protocol):
 
     async def wait(self, entity_id: int, seconds: float) -> bool:
         """Wait for the next ring, at most so long; whether it rang."""
+        ...
+
+
+class Undeliverable(Exception):  # noqa: N818 - told as the reason of a job that failed
+    """A mail or text was refused for good; the message says why, without what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as it goes out; the same `message_id` when it is tried again."""
+
+    to: str
+    sender_name: str
+    letter: Letter
+    message_id: str
+    logo: bytes | None = None
+    """A PNG, WebP, JPEG or GIF picture shown on top."""
+
+
+class Mailer(Protocol):
+    """Sends mail."""
+
+    @property
+    def host(self) -> str:
+        """The host that message ids are made under."""
+        ...
+
+    async def send(self, mail: Mail) -> None:
+        """Send a mail; raises Undeliverable when it never will be, else what may be tried again."""
+        ...
+
+
+class Texter(Protocol):
+    """Sends texts to phones."""
+
+    async def send(self, to: str, text: str) -> None:
+        """Send a text; raises Undeliverable when it never will be, else what may be tried again."""
+        ...
+
+
+# -- exports -------------------------------------------------------------------------------------
+
+
+class Spool(Protocol):
+    """Bytes that must be known whole before they can be sent: written once, read once."""
+
+    size: int
+    crc: int
+    """CRC-32 of what was written."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what was written, in lower-case hex."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give everything from the beginning, piece by piece."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Vault(Protocol):
+    """Encrypts what must be read back, such as the secret of an authenticator app."""
+
+    mark: str
+    """Tells two keys apart and tells nothing about either."""
+
+    def seal(self, plain: bytes, place: str) -> bytes:
+        """Encrypt for one place: what is sealed there opens nowhere else."""
+        ...
+
+    def open(self, sealed: bytes, place: str) -> bytes:
+        """Decrypt what was sealed for a place; ValueError for anything else."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes and compares passwords, beside the event loop and a few at a time."""
+
+    compared: int
+    """How many were compared, with somebody's or nobody's."""
+
+    async def hash(self, password: str) -> str:
+        """Give the form in which a password is stored."""
+        ...
+
+    async def matches(self, stored: str | None, password: str) -> bool:
+        """Whether a password is the one stored; None costs the same and never is."""
         ...

@@ -37,6 +37,7 @@ PARTS: Final[Mapping[str, str]] = {
     "profile": "person",
     "file": "message",
     "address": "trace",
+    "device": "trace",
     "request_id": "trace",
     "name": "organisation",
     "details": "organisation",
@@ -99,6 +100,12 @@ TYPES: Final[Mapping[str, EntryType]] = {
             access=True,
         ),
         _type(
+            "entity.updated",
+            "An organisation got another name.",
+            parts="name",
+            access=True,
+        ),
+        _type(
             "setting.changed",
             "A setting got a new value; the value itself is the part.",
             data="key",
@@ -110,6 +117,85 @@ TYPES: Final[Mapping[str, EntryType]] = {
             "A person's login was made (the installation's record).",
             ids="account_uuid",
             parts="profile",
+        ),
+        # Accounts: the installation's record.
+        _type(
+            "account.challenged",
+            "A code was sent or asked for, `purpose` says what for, `channel` on which way.",
+            ids="account_uuid",
+            data="purpose channel",
+        ),
+        _type(
+            "account.signed_in",
+            "A person signed in, the password and a second factor being right; from a device.",
+            ids="account_uuid",
+            data="session_uuid factor is_new_device",
+            parts="device",
+        ),
+        _type(
+            "account.session_ended",
+            "A session ended before its time: signed out, ended from another device, or replaced.",
+            ids="account_uuid",
+            data="session_uuid reason",
+            access=True,
+        ),
+        _type(
+            "account.password_changed",
+            "An account got another password: changed, reset by a link, or set by the operator.",
+            ids="account_uuid",
+            data="how",
+            access=True,
+        ),
+        _type(
+            "account.updated",
+            "A person changed user name, account email or account phone; the part holds it.",
+            ids="account_uuid",
+            data="field",
+            parts="profile",
+        ),
+        _type(
+            "account.factor_changed",
+            "A second factor was added, removed or used up: `totp` or `recovery_code`.",
+            ids="account_uuid",
+            data="factor change",
+            access=True,
+        ),
+        _type(
+            "account.code_made",
+            "The operator had a code shown, for a person whom neither mail nor text reaches.",
+            ids="account_uuid",
+            data="purpose",
+        ),
+        _type(
+            "account.unlocked",
+            "The operator let an account try again that was shut after failed sign-ins.",
+            ids="account_uuid",
+        ),
+        _type(
+            "sign_in.failed",
+            "Signing in to an account failed `count` times within a minute, for a reason.",
+            ids="account_uuid",
+            data="reason count",
+        ),
+        # Sessions in an organisation.
+        _type(
+            "member.signed_in",
+            "A session of the member's account was used in the organisation for the first time.",
+            ids="entity_user_xref_uuid account_uuid",
+            data="session_uuid",
+        ),
+        _type(
+            "sdk.session_created",
+            "A token of the embedded app was made for a member; it ends at `expires_at`.",
+            ids="entity_user_xref_uuid",
+            data="session_uuid expires_at",
+        ),
+        _type(
+            "sdk.session_ended",
+            "A token of the embedded app was given back before its time.",
+            ids="entity_user_xref_uuid",
+            data="session_uuid",
+            access=True,
         ),
         _type(
             "member.created",
@@ -124,6 +210,110 @@ TYPES: Final[Mapping[str, EntryType]] = {
             "A pending member became active with an account.",
             ids="entity_user_xref_uuid account_uuid",
             access=True,
+        ),
+        # -- the life of a member
+        _type(
+            "member.updated",
+            "A member's name, identifier or contact data changed; `changes` names what, the part"
+            " holds the new values.",
+            ids="entity_user_xref_uuid",
+            data="changes",
+            parts="profile",
+            access=True,
+        ),
+        _type(
+            "member.role_changed",
+            "A member got another role on the same side.",
+            ids="entity_user_xref_uuid",
+            data="enum_profile_id",
+            access=True,
+        ),
+        _type(
+            "member.reviewer_level_changed",
+            "A member of staff may review more or fewer chats than before.",
+            ids="entity_user_xref_uuid",
+            data="data_reviewer_level",
+            access=True,
+        ),
+        _type(
+            "member.suspended",
+            "An active member may not act for the time being; chats and groups stay.",
+            ids="entity_user_xref_uuid",
+            access=True,
+        ),
+        _type(
+            "member.unsuspended",
+            "A suspended member is active again.",
+            ids="entity_user_xref_uuid",
+            access=True,
+        ),
+        _type(
+            "member.destroyed",
+            "A member became inactive; the entries that follow take the member out of chats and"
+            " groups. An invitation that was pending is revoked.",
+            ids="entity_user_xref_uuid",
+            access=True,
+        ),
+        _type(
+            "member.restored",
+            "An inactive member came back: `active`, or `pending` if the member never joined.",
+            ids="entity_user_xref_uuid",
+            data="state",
+            access=True,
+        ),
+        _type(
+            "member.avatar_changed",
+            "A member got another picture or none; the part says which, by its digest.",
+            ids="entity_user_xref_uuid",
+            data="has_avatar",
+            parts="profile",
+        ),
+        # -- invitations and terms
+        _type(
+            "invitation.made",
+            "A link with which a pending member can join was made, `why` says for what; earlier"
+            " links are dead.",
+            ids="entity_user_xref_uuid",
+            data="why",
+        ),
+        _type(
+            "invitation.sent",
+            "The mail with an invitation was handed over; `reminder` 0 is the first one.",
+            ids="entity_user_xref_uuid",
+            data="reminder",
+        ),
+        _type(
+            "invitation.bounced",
+            "The mail with an invitation came back, or was refused for good.",
+            ids="entity_user_xref_uuid",
+        ),
+        _type(
+            "invitation.revoked",
+            "An invitation was taken back; its link is dead.",
+            ids="entity_user_xref_uuid",
+        ),
+        _type(
+            "invitation.expired",
+            "Nobody joined within thirty days; the link is dead.",
+            ids="entity_user_xref_uuid",
+        ),
+        _type(
+            "terms.updated",
+            "Terms got a new version, which everybody is asked to accept; the part is their text.",
+            data="version",
+            parts="setting",
+        ),
+        _type(
+            "terms.accepted",
+            "A version of the terms was accepted: a member the organisation's, an account the"
+            " operator's.",
+            ids="entity_user_xref_uuid account_uuid",
+            data="version",
+        ),
+        _type(
+            "message.tried",
+            "The operator sent a test message; `channel` is email or sms.",
+            data="channel",
         ),
         _type(
             "group.created",
@@ -180,6 +370,20 @@ TYPES: Final[Mapping[str, EntryType]] = {
             access=True,
         ),
         _type(
+            "key.updated",
+            "An API key was changed: data is what it is now, the part its name if that is new.",
+            ids="api_key_uuid",
+            data="permissions cidr_blocks expires_at rate_limit",
+            parts="name",
+            access=True,
+        ),
+        _type(
+            "key.destroyed",
+            "An API key stopped working and stands in no list any more.",
+            ids="api_key_uuid",
+            access=True,
+        ),
+        _type(
             "key.deactivated",
             "An API key stopped working.",
             ids="api_key_uuid",
@@ -226,7 +430,7 @@ TYPES: Final[Mapping[str, EntryType]] = {
         ),
         _type(
             "participant.left",
-            "A participant left the chat.",
+            "A participant left the chat, or left it because the membership ended.",
             ids="entity_user_xref_uuid",
             in_chat=True,
             access=True,
@@ -244,6 +448,17 @@ TYPES: Final[Mapping[str, EntryType]] = {
             data="reply_to_seq",
             parts="text",
             in_chat=True,
+        ),
+        _type(
+            "import.started",
+            "Somebody began to import a file with so many rows; what it made follows.",
+            data="job_uuid kind rows ignore_existing_identifiers send_invitations",
+        ),
+        _type(
+            "import.ended",
+            "All rows of a file are done: so many made something, were there already, or were"
+            " refused.",
+            data="job_uuid kind created existing refused",
         ),
         _type(
             "export.made",

@@ -91,13 +91,14 @@ def is_uuid(value: str) -> bool:
 
 
 USERNAME_MIN: Final = 6
+USERNAME_MAX: Final = 100
 PASSWORD_MIN: Final = 12
-PASSWORD_MAX: Final = 1000
+PASSWORD_MAX: Final = 256
 
 
 def check_username(value: str) -> str:
     """Refuse (RB003) a user name that is short, has spaces, no letter, or looks like an email."""
-    check("username", value, least=USERNAME_MIN, most=100)
+    check("username", value, least=USERNAME_MIN, most=USERNAME_MAX)
     if re.search(r"\s", value):
         raise malformed("username", "must not hold spaces")
     if "@" in value:
@@ -107,8 +108,15 @@ def check_username(value: str) -> str:
     return value
 
 
+def password_form(value: str) -> str:
+    """Give the form in which a password is hashed: the same whatever keyboard wrote it (NFKC)."""
+    return unicodedata.normalize("NFKC", value)
+
+
 def check_password(value: str) -> str:
     """Refuse (RB003) a password of fewer than 12 characters (NIST SP 800-63B, section 3.1.1)."""
     if not PASSWORD_MIN <= len(value) <= PASSWORD_MAX:
-        raise Refusal("RB003", f"password needs {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+        raise malformed("password", f"needs {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+    if _REFUSED.search(value):
+        raise malformed("password", "holds a control character or a lone surrogate")
     return value

@@ -7,6 +7,7 @@ from typing import Self
 
 from onrecord.model.ports import Held
 
+LOCK = "onrecord.lock"
 PASSING = frozenset({"a command"})
 """Purposes that are over soon: the file goes on naming whoever stays."""
 
@@ -18,7 +19,7 @@ class DataDirectory:
         """Use the directory, making it when it is missing (only its owner may look inside)."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
-        self._lock = path / "onrecord.lock"
+        self._lock = path / LOCK
         self._descriptor: int | None = None
 
     def hold(self, purpose: str, *, alone: bool) -> Self:
@@ -54,3 +55,18 @@ class DataDirectory:
     def __exit__(self, *_: object) -> None:
         """Give the lock back at the block's end."""
         self.let_go()
+
+
+def holder(path: Path) -> str | None:
+    """Say who holds a data directory, without making anything; None when nobody does."""
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+    finally:
+        os.close(descriptor)
+    return None

@@ -15,16 +15,20 @@ blocks: memory does not grow with the number of entries, and no line may reach 1
 """
 
 import os
+import shutil
 import stat
+import struct
+import tempfile
+import zipfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
-from onrecord.proof import archive, canonical, checkpoint, entries, note, seal
+from onrecord.proof import archive, bundle, canonical, checkpoint, entries, note, seal
 from onrecord.proof.note import VerifierKey
 
 BLOCK_BYTES: Final = 4 * 2**20
@@ -400,7 +404,149 @@ def _sum_up(task: _Task, run: entries.Run) -> None:
     ]
 
 
-_MAGIC: Final = {"archive": b'{"archive":"onrecord-archive/'}
-"""Kinds of file by their first bytes; a ZIP and a PDF would have a row here and one below."""
+# -- the ZIP of an export ---------------------------------------------------------------------
 
-_VERIFIERS: Final[dict[str, Callable[[_Task], None]]] = {"archive": _verify_archive}
+_ZIP_FAULTS: Final = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    struct.error,
+)
+"""What Python's library says of a ZIP that is none, is damaged or is of another making."""
+
+
+def _verify_bundle(task: _Task) -> None:
+    report = task.report
+    try:
+        comment = bundle.comment_of(task.file, task.size)
+        with zipfile.ZipFile(task.file) as parts:
+            stated = _read_manifest(parts)
+            keys = _parse_keys(stated["keys"])
+            _check_bundle(task, parts, stated, keys, comment)
+    except _ZIP_FAULTS as error:
+        _fail(f"the ZIP: {error}")
+    report.checked.append("the bytes: size and SHA-256 are what the seal states")
+    report.not_checked.append(
+        "that the members, groups, chats and messages shown beside the record follow from it:"
+        " that they were put into this file together is what the seal states"
+    )
+
+
+def _read_manifest(parts: zipfile.ZipFile) -> dict[str, Any]:
+    """Return what the manifest says; it is the last part."""
+    listed = parts.infolist()
+    last = listed[-1] if listed else None
+    if last is None or last.filename != bundle.MANIFEST or last.file_size > bundle.MANIFEST_LIMIT:
+        _fail(f"the last part is not {bundle.MANIFEST}")
+    try:
+        return bundle.parse_manifest(parts.read(last))
+    except ValueError as error:
+        _fail(f"{bundle.MANIFEST}: {error}")
+
+
+def _check_bundle(
+    task: _Task,
+    parts: zipfile.ZipFile,
+    stated: dict[str, Any],
+    keys: list[VerifierKey],
+    comment: bytes,
+) -> None:
+    report, origin, as_of = task.report, stated["origin"], stated["as_of"]
+    report.kind, report.origin, report.as_of = stated["kind"], origin, as_of
+    header = _Header(b"", as_of, stated["checkpoint"], stated["entity_uuid"], keys, origin)
+    try:
+        sealed = seal.parse(_open_note(task, "the seal", comment.decode(), keys))
+    except ValueError as error:
+        _fail(f"the seal (the comment of the ZIP): {error}")
+    if (sealed.kind, sealed.origin, sealed.as_of) != (stated["kind"], origin, as_of):
+        found = f"{sealed.kind} of {sealed.origin} as of {sealed.as_of}"
+        _fail(f"the seal (the comment of the ZIP) is that of another file: {found}")
+    _open_checkpoint(task, header)
+    report.checked += [
+        f"the seal: signed, for this kind, origin and position, over {sealed.size} bytes",
+        f"the checkpoint: signed, for this origin and exactly {as_of} entries",
+    ]
+    _report_signers(report)
+    _check_parts(parts, stated["files"], report)
+    sealer = seal.Sealer()
+    task.file.seek(0)
+    for size in _pieces(task.size - len(comment)):
+        sealer.update(task.file.read(size))
+    if (sealer.size, sealer.digest()) != (sealed.size, sealed.digest):
+        _fail("size or SHA-256 of the file are not what the seal states: bytes were changed")
+    _check_records(task, parts, header)
+
+
+def _pieces(size: int) -> Iterator[int]:
+    """Yield the sizes of the pieces in which so many bytes are read."""
+    for begin in range(0, size, BLOCK_BYTES):
+        yield min(BLOCK_BYTES, size - begin)
+
+
+def _check_parts(parts: zipfile.ZipFile, files: dict[str, Any], report: Report) -> None:
+    """Hold every part against the manifest: none is missing, strange, doubled or changed."""
+    listed = [one.filename for one in parts.infolist()][:-1]
+    for name in listed:
+        if name not in files:
+            _fail(f"{name[:80]} is in the file, but not in its {bundle.MANIFEST}")
+    for name in files:
+        if listed.count(name) != 1:
+            _fail(f"{name[:80]} is not in the file exactly once")
+    for one in parts.infolist()[:-1]:
+        if one.compress_type != zipfile.ZIP_STORED:
+            _fail(f"{one.filename} is compressed; parts of an export are stored")
+        found = seal.Sealer()
+        with parts.open(one) as part:
+            try:
+                while data := part.read(BLOCK_BYTES):
+                    found.update(data)
+            except zipfile.BadZipFile as error:
+                _fail(f"{one.filename} was changed: {error}")
+        due = files[one.filename]
+        if (found.size, found.digest().hex()) != (due["size"], due["sha256"]):
+            _fail(f"{one.filename} is not what the {bundle.MANIFEST} states")
+    report.counts["files"] = len(files)
+    report.checked.append(
+        f"the parts: {len(files)}, each with the size and SHA-256 of the manifest"
+    )
+
+
+def _check_records(task: _Task, parts: zipfile.ZipFile, header: _Header) -> None:
+    """Verify the record in the file as an archive of its own, for the same position."""
+    report = Report()
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as copy:
+        with parts.open(bundle.RECORDS) as part:
+            shutil.copyfileobj(part, copy, BLOCK_BYTES)
+        copy.flush()
+        path = Path(copy.name)
+        with path.open("rb") as file:
+            inner = _Task(path, file, path.stat().st_size, task.keys, task.workers, report)
+            try:
+                _verify_archive(inner)
+                own = _read_header(_rewound(file))
+            except _WrongError as wrong:
+                _fail(f"{bundle.RECORDS}: {wrong}")
+    same = (own.origin, own.as_of, own.checkpoint, own.entity_uuid)
+    if same != (header.origin, header.as_of, header.checkpoint, header.entity_uuid):
+        _fail(f"{bundle.RECORDS} is that of another export: its header and the manifest differ")
+    task.report.checked += [f"{bundle.RECORDS}: {line}" for line in report.checked]
+    task.report.not_checked += [
+        line for line in report.not_checked if line not in task.report.not_checked
+    ]
+    task.report.counts |= {**report.counts, "bytes": task.size}
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
+
+
+_MAGIC: Final = {"archive": b'{"archive":"onrecord-archive/', "export": bundle.MAGIC}
+"""Kinds of file by their first bytes; a PDF would have a row here and one below."""
+
+_VERIFIERS: Final[dict[str, Callable[[_Task], None]]] = {
+    "archive": _verify_archive,
+    "export": _verify_bundle,
+}

@@ -25,7 +25,8 @@ class Entity:
 _ENTITY: Final = "e.id, e.uuid, e.name, e.state, e.settings, e.origin, e.created_at"
 
 
-def _entity(row: Row) -> Entity:
+def entity_from(row: Row) -> Entity:
+    """Make an organisation of the columns of `_ENTITY`."""
     number, uuid, name, state, settings, origin, created_at = row
     return Entity(number, uuid, name, state, json.loads(settings), origin, created_at)
 
@@ -36,7 +37,7 @@ async def entity_of(session: Session, uuid: str) -> Entity | None:
         f"SELECT {_ENTITY} FROM entity e WHERE e.uuid = $1",
         uuid,
     )
-    return _entity(row) if row else None
+    return entity_from(row) if row else None
 
 
 async def entity_by_id(session: Session, entity_id: int) -> Entity | None:
@@ -45,7 +46,7 @@ async def entity_by_id(session: Session, entity_id: int) -> Entity | None:
         f"SELECT {_ENTITY} FROM entity e WHERE e.id = $1",
         entity_id,
     )
-    return _entity(row) if row else None
+    return entity_from(row) if row else None
 
 
 async def entities(session: Session) -> list[Entity]:
@@ -54,7 +55,7 @@ async def entities(session: Session) -> list[Entity]:
         f"SELECT {_ENTITY} FROM entity e WHERE e.id <> $1 ORDER BY e.id",
         INSTALLATION_ID,
     )
-    return [_entity(row) for row in rows]
+    return [entity_from(row) for row in rows]
 
 
 async def add_entity(session: Session, uuid: str, name: str, origin: str, at: int) -> int:
@@ -90,6 +91,11 @@ async def set_entity_state(session: Session, entity_id: int, state: str) -> None
     await session.run("UPDATE entity SET state = $2 WHERE id = $1", entity_id, state)
 
 
+async def set_entity_name(session: Session, entity_id: int, name: str) -> None:
+    """Set an organisation's name."""
+    await session.run("UPDATE entity SET name = $2 WHERE id = $1", entity_id, name)
+
+
 async def set_entity_settings(
     session: Session, entity_id: int, settings: Mapping[str, Any]
 ) -> None:
@@ -102,14 +108,6 @@ async def set_entity_settings(
 
 
 # -- accounts ------------------------------------------------------------------------------------
-
-
-async def account_named(session: Session, username: str) -> tuple[int, str] | None:
-    """Give (id, uuid) of the account of a user name, compared case-insensitively."""
-    row = await session.one(
-        "SELECT id, uuid FROM account WHERE username_key = $1", username.casefold()
-    )
-    return (row[0], row[1]) if row else None
 
 
 async def add_account(
@@ -188,6 +186,15 @@ async def key_of(session: Session, api_key: str) -> Key | None:
     return _key(row) if row else None
 
 
+async def key_of_uuid(session: Session, uuid: str) -> Key | None:
+    """Give the key of a UUID."""
+    row = await session.one(
+        f"SELECT {_KEY} FROM api_key k WHERE k.uuid = $1",
+        uuid,
+    )
+    return _key(row) if row else None
+
+
 async def key_to_judge(session: Session, api_key: str) -> tuple[Key, int, int] | None:
     """Give the key with the access positions of its organisation and of the installation.
 
@@ -211,14 +218,19 @@ async def entity_to_judge(session: Session, uuid: str) -> tuple[Entity, int] | N
         " WHERE e.uuid = $1",
         uuid,
     )
-    return (_entity(row[:-1]), row[-1]) if row else None
+    return (entity_from(row[:-1]), row[-1]) if row else None
 
 
-async def keys_of(session: Session, entity_id: int) -> list[Key]:
-    """Give an organisation's keys, oldest first."""
+async def keys_of(
+    session: Session, entity_id: int, after: int = 0, limit: int = 2**31
+) -> list[Key]:
+    """Give an organisation's keys after an internal id, oldest first; none that was destroyed."""
     rows = await session.all(
-        f"SELECT {_KEY} FROM api_key k WHERE k.entity_id = $1 ORDER BY k.id",
+        f"SELECT {_KEY} FROM api_key k WHERE k.entity_id = $1 AND k.id > $2"
+        " AND k.state <> 'destroyed' ORDER BY k.id LIMIT $3",
         entity_id,
+        after,
+        limit,
     )
     return [_key(row) for row in rows]
 
@@ -228,12 +240,27 @@ async def add_key(session: Session, key: Mapping[str, Any]) -> int:
     return await add_row(session, "api_key", key)
 
 
-async def deactivate_key(session: Session, key_id: int) -> None:
-    """Stop a key; an overlap of an earlier rotation ends with it."""
+async def stop_key(session: Session, key_id: int, state: str) -> None:
+    """Stop a key (`deactivated`, `destroyed`); an overlap of an earlier rotation ends with it."""
     await session.run(
-        "UPDATE api_key SET state = 'deactivated', old_secret_hash = NULL,"
+        "UPDATE api_key SET state = $2, old_secret_hash = NULL,"
         " old_secret_until = NULL WHERE id = $1",
         key_id,
+        state,
+    )
+
+
+async def change_key(session: Session, key: Key) -> None:
+    """Store what may be changed of a key: name, permissions, addresses, end and limit."""
+    await session.run(
+        "UPDATE api_key SET name = $2, permissions = $3, cidr_blocks = $4, expires_at = $5,"
+        " rate_limit = $6 WHERE id = $1",
+        key.id,
+        key.name,
+        json.dumps(list(key.permissions)),
+        json.dumps(list(key.cidr_blocks)),
+        key.expires_at,
+        key.rate_limit,
     )
 
 

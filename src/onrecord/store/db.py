@@ -26,6 +26,22 @@ COLUMN_TYPES: Final = {
     "title_key": "text",
     "scope": "text",
     "key": "text",
+    "identifier": "text",
+    "first_name": "text",
+    "last_name": "text",
+    "job_title": "text",
+    "primary_email": "text",
+    "email_key": "text",
+    "primary_phone_number": "text",
+    "emails": "text",
+    "phone_numbers": "text",
+    "search_key": "text",
+    "invitation": "text",
+    "message": "text",
+    "message_id": "text",
+    "recipient": "text",
+    "token_hash": "bytea",
+    "payload": "text",
 }
 """Types of columns of rows inserted or updated many at a time; every other one is a bigint."""
 
@@ -117,6 +133,8 @@ class Caller:
     actor: Actor | None
     origin: Origin
     judge: Judge | None = None
+    wake: Callable[[], None] | None = None
+    """Tells those who run jobs that one was put in line; called before the commit."""
 
 
 @dataclass(slots=True)

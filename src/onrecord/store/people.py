@@ -11,7 +11,7 @@ from onrecord.model import times
 from onrecord.model.access import BUTLER, PROFILES, SYSTEM_ADMIN
 from onrecord.model.people import Invitation, Member, Membership
 from onrecord.store import groups
-from onrecord.store.db import Row, Session, add_row
+from onrecord.store.db import Insert, Row, Session, add_row
 
 _MEMBER: Final = (
     "m.id, m.uuid, m.entity_id, m.identifier, m.profile, m.first_name, m.last_name, m.state"
@@ -94,6 +94,24 @@ async def members_identified(
     return [_member(row) for row in rows]
 
 
+async def uuids_by(
+    session: Session, entity_id: int, column: str, values: Sequence[str]
+) -> dict[str, str]:
+    """Give the uuids of the organisation's members who have one of these values, by the value.
+
+    `column` is `identifier` (exact, case-sensitive) or `email_key`.
+    """
+    if not values:
+        return {}
+    rows = await session.all(
+        f"SELECT {column}, uuid FROM member"
+        f" WHERE entity_id = $1 AND {column} {session.among('$2')}",
+        entity_id,
+        session.many(values),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 async def first_system_admin(session: Session, entity_id: int) -> Member | None:
     """Give the organisation's oldest system administrator, an active one before others."""
     row = await session.one(
@@ -126,9 +144,18 @@ async def members_by_id(session: Session, ids: Sequence[int]) -> dict[int, Membe
     return {row[0]: _member(row) for row in rows}
 
 
-async def add_member(session: Session, member: Mapping[str, Any]) -> int:
-    """Add a member from its columns; give the internal id."""
-    return await add_row(session, "member", member)
+async def add_members(session: Session, members: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Add members from their columns, the same for all; give the internal ids in their order."""
+    if len(members) == 1:
+        return [await add_row(session, "member", members[0])]
+    rows = [tuple(member.values()) for member in members]
+    await session.write(Insert("member", tuple(members[0]), rows))
+    uuids = [member["uuid"] for member in members]
+    found = await session.all(
+        f"SELECT uuid, id FROM member WHERE uuid {session.among('$1')}", session.many(uuids)
+    )
+    numbers = {row[0]: row[1] for row in found}
+    return [numbers[uuid] for uuid in uuids]
 
 
 async def activate_member(session: Session, member_id: int, account_id: int, at: int) -> None:
@@ -141,6 +168,65 @@ async def activate_member(session: Session, member_id: int, account_id: int, at:
         at,
         json.dumps({"state": "accepted"}),
     )
+
+
+_DETAILS: Final = (
+    "first_name",
+    "last_name",
+    "job_title",
+    "identifier",
+    "primary_email",
+    "primary_phone_number",
+    "emails",
+    "phone_numbers",
+    "data_reviewer_level",
+    "account_id",
+    "invitation",
+)
+
+
+async def details_of(session: Session, member_id: int) -> dict[str, Any]:
+    """Give what can change of a member, by column; lists are lists."""
+    row = await session.one(f"SELECT {', '.join(_DETAILS)} FROM member WHERE id = $1", member_id)
+    assert row is not None  # noqa: S101 - members are never deleted
+    details = dict(zip(_DETAILS, row, strict=True))
+    for name in ("emails", "phone_numbers"):
+        details[name] = json.loads(details[name])
+    return details
+
+
+async def change_member(session: Session, member_id: int, columns: Mapping[str, Any]) -> None:
+    """Give a member's columns new values."""
+    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
+    await session.run(f"UPDATE member SET {sets} WHERE id = $1", member_id, *columns.values())
+
+
+async def system_admins(session: Session, entity_id: int, *, besides: int) -> list[str]:
+    """Give the states of the organisation's system administrators but one."""
+    rows = await session.all(
+        "SELECT state FROM member WHERE entity_id = $1 AND profile = $2 AND id <> $3",
+        entity_id,
+        SYSTEM_ADMIN,
+        besides,
+    )
+    return [row[0] for row in rows]
+
+
+async def chats_with(session: Session, member_id: int) -> list[str]:
+    """Give the uuids of the chats a member takes part in, by id; not the Butler's."""
+    rows = await session.all(
+        "SELECT c.uuid FROM participant p JOIN chat c ON c.id = p.chat_id"
+        " WHERE p.member_id = $1 AND p.state = 'active' AND c.state <> 'discarded'"
+        " AND c.butler_member_id IS NULL ORDER BY c.id",
+        member_id,
+    )
+    return [row[0] for row in rows]
+
+
+async def account_of_member(session: Session, member_id: int) -> int | None:
+    """Give the internal id of a member's account, None before joining."""
+    row = await session.one("SELECT account_id FROM member WHERE id = $1", member_id)
+    return row[0] if row else None
 
 
 async def entity_of_member(session: Session, uuid: str) -> str | None:

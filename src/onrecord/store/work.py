@@ -59,6 +59,8 @@ class Work:
     """What the work still has to write once its entries have their positions."""
     names: Names = field(default_factory=Names)
     """What may be taken from memory instead of the tables; works that write begin with nothing."""
+    wake: Callable[[], None] | None = None
+    """See Caller."""
 
     def record(  # noqa: PLR0913 - an entry has these members
         self,
@@ -128,7 +130,7 @@ async def perform(
     """Judge the caller, run one work and settle it."""
     # Judges and works read heads from the table, where those of the works before must stand.
     await heads.flush()
-    work = Work(db, await judged(db, heads, caller), caller.origin, heads)
+    work = Work(db, await judged(db, heads, caller), caller.origin, heads, wake=caller.wake)
     result = await run(work)
     await work.settle()
     return result

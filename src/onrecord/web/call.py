@@ -1,6 +1,6 @@
 """One request on its way through the server."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from onrecord.web.credentials import Address
 from onrecord.web.endpoint import Endpoint, Routes
 from onrecord.web.limits import Limits
 from onrecord.web.metrics import Metrics
+from onrecord.web.multipart import Form, Upload
 
 encode = msgspec.json.Encoder().encode
 """Encodes answers."""
@@ -43,15 +44,35 @@ class Call:
     caller: Caller
     credential: Credential | None = None
     body: bytes = b""
+    """The bytes of a JSON body, or the digest of a form."""
+    form: Form | None = None
     idempotency: Idempotency | None = None
     extra: list[tuple[str, str]] = field(default_factory=list)
     place: tuple[Any, ...] = ()
     """Under what the verdict on the caller is remembered."""
+    variable: str = ""
+    """The last segment of the path, where the row takes any."""
     fault: Refusal | None = None
     """A query string that cannot be read; told only after the verdict on the credential."""
 
+    def knows(self, etag: str) -> bool:
+        """Whether the caller has this version already (If-None-Match, compared weakly)."""
+        known = self.headers.get(b"if-none-match", b"").decode("latin-1")
+        return known.strip() == "*" or etag in [
+            one.strip().removeprefix("W/") for one in known.split(",")
+        ]
+
     @property
-    def key_id(self) -> int:
-        """The internal id of the key that acts, 0 for none."""
+    def files(self) -> Mapping[str, Upload]:
+        """The files of a form, by field."""
+        return self.form.files if self.form is not None else {}
+
+    @property
+    def who(self) -> Hashable:
+        """Whom limits count: the key that acts, or the session; None for nobody."""
         actor = self.caller.actor
-        return actor.key.id if actor is not None and actor.key is not None else 0
+        if actor is None:
+            return None
+        if actor.account is not None:
+            return "session", actor.account.session_id
+        return actor.key.id if actor.key is not None else None

@@ -13,7 +13,7 @@ from onrecord.model.errors import Refusal, malformed
 from onrecord.store.work import Work
 from onrecord.web import feed, lists
 from onrecord.web.call import Call, encode
-from onrecord.web.endpoint import CHAT_KEYS, Answer, Endpoint, Takes
+from onrecord.web.endpoint import CHAT_KEYS, CHATTING, Answer, Endpoint, Takes
 from onrecord.web.idempotency import keep_answer, stored_answer
 
 BASE: Final = "/chat-service/api"
@@ -314,7 +314,7 @@ def _either(name: str, value: int | None, synonym: int | None) -> int | None:
 
 _WRITING: Final[dict[str, Any]] = {
     "method": "POST",
-    "kinds": CHAT_KEYS,
+    "kinds": CHATTING,
     "permissions": ("can_write_chat",),
     "acting": "required",
     "gives": OneChat,
@@ -328,7 +328,7 @@ ROWS: Final = (
         method="POST",
         path=f"{BASE}/chats/create",
         summary="Start a chat",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_write_chat",),
         acting="required",
         takes=CreateChat,
@@ -418,7 +418,7 @@ ROWS: Final = (
         method="POST",
         path=f"{BASE}/chats/messages/send-text",
         summary="Send a text",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_write_chat",),
         acting="required",
         takes=SendText,
@@ -434,7 +434,7 @@ ROWS: Final = (
         method="GET",
         path=f"{BASE}/chats",
         summary="Read a chat, or list chats, latest message first",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_read_chat",),
         acting="required",
         takes=GetChats,
@@ -448,7 +448,7 @@ ROWS: Final = (
         method="GET",
         path=f"{BASE}/chats/messages/range",
         summary="Read a window of a chat's messages",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_read_chat",),
         acting="required",
         takes=GetRange,
@@ -462,7 +462,7 @@ ROWS: Final = (
         method="GET",
         path=f"{BASE}/events",
         summary="Read the record, as far as the acting member may see it",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_read_chat",),
         acting="required",
         takes=feed.GetEvents,

@@ -10,7 +10,7 @@ from onrecord.model.people import Contact
 from onrecord.store.work import Work
 from onrecord.web import lists
 from onrecord.web.call import Call, encode
-from onrecord.web.endpoint import CHAT_KEYS, MASTER_KEYS, Answer, Endpoint, Takes
+from onrecord.web.endpoint import CHATTING, MASTER_KEYS, Answer, Endpoint, Takes
 from onrecord.web.entity_service import MemberPage, OneMember
 
 BASE: Final = "/chat-service/api"
@@ -79,7 +79,7 @@ ROWS: Final = (
         method="GET",
         path=f"{BASE}/contacts",
         summary="Read a contact of the acting member",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_read_contacts",),
         acting="required",
         takes=GetContact,
@@ -93,7 +93,7 @@ ROWS: Final = (
         method="GET",
         path=f"{BASE}/contacts/list",
         summary="List the acting member's contacts",
-        kinds=CHAT_KEYS,
+        kinds=CHATTING,
         permissions=("can_read_contacts",),
         acting="required",
         takes=ListContacts,

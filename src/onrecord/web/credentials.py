@@ -1,13 +1,21 @@
-"""From headers to a credential, and from a connection to the address it comes from."""
+"""From headers to a credential, and from a connection to the address it comes from.
 
+A session is a cookie. A page of another site cannot make a POST with it: the cookie is not sent
+along (SameSite), and the request needs a token that only our own pages can read.
+"""
+
+import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
 
 from onrecord.domain.keys import Credential, hash_secret, parse_address
+from onrecord.domain.sessions import LIVES, Opened, csrf_of
+from onrecord.model import times
 from onrecord.model.errors import Refusal
-from onrecord.web.endpoint import ON_BEHALF_OF
+from onrecord.settings import Settings
+from onrecord.web.endpoint import MEMBERSHIP, ON_BEHALF_OF
 
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -18,15 +26,27 @@ HEADERS: Final[tuple[tuple[Literal["system", "master_user", "user"], bytes, byte
     ("user", b"x-user-api-key", b"x-user-api-key-secret"),
 )
 ENTITY: Final = b"on-behalf-of-entity-uuid"
+SESSION_COOKIE: Final = "onrecord_session"
+DEVICE_COOKIE: Final = "onrecord_device"
+DEVICE_LIVES: Final = 365 * 86_400
+"""How long a browser keeps the cookie that its device is known by, in seconds."""
+_MEMBERSHIP_HEADER: Final = b"x-entity-user-xref-uuid"
 _LONGEST: Final = 500
 
 
 def credential_of(
-    headers: Mapping[bytes, bytes], query: Mapping[str, list[str]], address: Address | None
+    headers: Mapping[bytes, bytes],
+    query: Mapping[str, list[str]],
+    address: Address | None,
+    *,
+    posts: bool = False,
+    secure: bool = False,
 ) -> Credential:
     """Give what a request shows of itself; RU003 when it shows nothing.
 
-    Of several kinds of headers the first in the order of `HEADERS` counts.
+    Of several kinds of headers the first in the order of `HEADERS` counts, then an SDK token, then
+    the cookie of a session. `posts`: the request may change something, for which the cookie alone
+    is no credential (RU003). `secure`: the cookie bears the name that browsers guard.
     """
     for kind, key_header, secret_header in HEADERS:
         api_key = headers.get(key_header)
@@ -52,9 +72,116 @@ def credential_of(
             credential.contradiction = mine is not None and mine.lower() != wanted.lower()
             credential.on_behalf_of = wanted
         return credential
-    raise Refusal(
-        "RU003", "Send a key's id and secret, such as X-SYS-API-KEY and X-SYS-API-KEY-SECRET"
+    return of_bearer_key(headers, address) or of_person(
+        headers, query, address, posts=posts, secure=secure
     )
+
+
+def of_bearer_key(headers: Mapping[bytes, bytes], address: Address | None) -> Credential | None:
+    """Give the system key of `Authorization: Bearer <id>.<secret>`; SDK tokens hold no dot."""
+    scheme, _, bearer = headers.get(b"authorization", b"").strip().partition(b" ")
+    api_key, dot, secret = bearer.strip().partition(b".")
+    if scheme.lower() != b"bearer" or not dot:
+        return None
+    if not api_key or not secret:
+        raise Refusal("RU003", "A bearer credential is a key's id, a dot, and its secret")
+    named = api_key.decode("latin-1")[:_LONGEST]
+    return Credential("system", named, hash_secret(secret), address, is_bearer=True)
+
+
+def of_person(
+    headers: Mapping[bytes, bytes],
+    query: Mapping[str, list[str]],
+    address: Address | None,
+    *,
+    posts: bool,
+    secure: bool,
+) -> Credential:
+    """Give the SDK token or session of a request; RU003."""
+    scheme, _, bearer = headers.get(b"authorization", b"").strip().partition(b" ")
+    if scheme.lower() == b"bearer" and bearer.strip():
+        credential = Credential("sdk", "", hash_secret(bearer.strip()), address)
+        return _for_membership(credential, headers, query, posts=posts)
+    token = cookie(headers, cookie_name(SESSION_COOKIE, secure=secure))
+    if not token:
+        raise Refusal(
+            "RU003", "Send a key's id and secret, such as X-SYS-API-KEY and X-SYS-API-KEY-SECRET"
+        )
+    if posts:
+        given = headers.get(b"x-csrf-token", b"")
+        if not hmac.compare_digest(given, csrf_of(token).encode()):
+            raise Refusal(
+                "RU003", "Beside its cookie a session needs X-CSRF-Token, as GET session gives it"
+            )
+    credential = Credential("session", "", hash_secret(token), address)
+    return _for_membership(credential, headers, query, posts=posts)
+
+
+def _for_membership(
+    credential: Credential,
+    headers: Mapping[bytes, bytes],
+    query: Mapping[str, list[str]],
+    *,
+    posts: bool,
+) -> Credential:
+    """Note which membership a person acts as: by header, on GET also as query parameter."""
+    named = headers.get(_MEMBERSHIP_HEADER)
+    credential.on_behalf_of = None if named is None else named.decode("latin-1").strip()
+    in_query = query.get(MEMBERSHIP)
+    if in_query and not posts:
+        wanted = in_query[-1].strip()
+        mine = credential.on_behalf_of
+        credential.contradiction = mine is not None and mine.lower() != wanted.lower()
+        credential.on_behalf_of = wanted
+    return credential
+
+
+# -- cookies -------------------------------------------------------------------------------------
+
+
+def cookie_name(name: str, *, secure: bool) -> str:
+    """Give the name of a cookie; browsers let nobody but this very host set one of `__Host-`."""
+    return f"__Host-{name}" if secure else name
+
+
+def cookie(headers: Mapping[bytes, bytes], name: str) -> bytes | None:
+    """Give the value of a cookie, the first one of that name."""
+    for pair in headers.get(b"cookie", b"").split(b";"):
+        key, _, value = pair.strip().partition(b"=")
+        if key == name.encode():
+            return value
+    return None
+
+
+def session_cookies(settings: Settings, opened: Opened) -> list[tuple[str, str]]:
+    """Give the headers that hand a session, and the mark of its device, to the browser."""
+    return [
+        session_cookie(settings, opened.token),
+        _set_cookie(settings, DEVICE_COOKIE, opened.device, DEVICE_LIVES),
+    ]
+
+
+def session_cookie(settings: Settings, token: str) -> tuple[str, str]:
+    """Give the header that hands a session to the browser."""
+    return _set_cookie(settings, SESSION_COOKIE, token, LIVES // times.SECOND)
+
+
+def no_session_cookie(settings: Settings) -> tuple[str, str]:
+    """Give the header that takes the session away from the browser."""
+    return _set_cookie(settings, SESSION_COOKIE, "", 0)
+
+
+def _set_cookie(settings: Settings, name: str, value: str, seconds: int) -> tuple[str, str]:
+    secure = settings.secure_cookies
+    parts = [f"{cookie_name(name, secure=secure)}={value}", "Path=/", f"Max-Age={seconds}"]
+    parts += ["HttpOnly", "SameSite=Lax", *(["Secure"] if secure else [])]
+    return "Set-Cookie", "; ".join(parts)
+
+
+def device_of(settings: Settings, headers: Mapping[bytes, bytes]) -> str | None:
+    """Give the mark by which a browser is known, if it has one."""
+    value = cookie(headers, cookie_name(DEVICE_COOKIE, secure=settings.secure_cookies))
+    return value.decode("latin-1")[:_LONGEST] if value else None
 
 
 @lru_cache(maxsize=10_000)

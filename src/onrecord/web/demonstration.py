@@ -128,7 +128,7 @@ async def furnish(app: App, address: str) -> None:
             return await keys.rotate(work, key)
 
         shown[name] = await composition.acting(app, facts["entity_uuid"], rotate)
-    for line in _lines(address, facts, shown):
+    for line in _lines(address, facts, shown, outbox=app.settings.dev_outbox):
         click.echo(line)
 
 
@@ -204,7 +204,7 @@ async def _join(work: Work, person: Person, teams: Sequence[Group]) -> Member:
         identifier=person.identifier,
         job_title=person.job,
         group_uuids=() if staff else [team.uuid for team in teams],
-        send_invitation=False,
+        send_invitation=person.pending,
     )
     member, _ = await members.create(work, new)
     if not person.pending:
@@ -295,7 +295,9 @@ async def _key(
 # -- telling of it -------------------------------------------------------------------------------
 
 
-def _lines(address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey]) -> list[str]:
+def _lines(
+    address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey], *, outbox: bool
+) -> list[str]:
     system, master, user = shown["system"], shown["master"], shown["user"]
     once = secrets.token_hex(4)
     entity_api = f"{address}/entity-service/sys-api"
@@ -323,6 +325,7 @@ def _lines(address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey]) -
         "",
         f"  address            {address}",
         f"  documentation      {address}/docs",
+        *([f"  outbox             {address}/dev/outbox"] if outbox else []),
         f"  organisation       {facts['entity_uuid']}",
         f"  system key         {system.api_key}  secret {system.secret}",
         f"  master-user key    {master.api_key}  secret {master.secret}",

@@ -28,6 +28,11 @@ from onrecord.store.work import Many
 
 ON_BEHALF_OF: Final = "on-behalf-of"
 """Names the acting member, as a header or in the query of any call."""
+MEMBERSHIP: Final = "as"
+"""Names the membership in the query of a GET that is made with a session."""
+SCIM: Final = "/scim/v2"
+"""Where identity providers speak SCIM (RFC 7644), with errors in that protocol's form."""
+SCIM_JSON: Final = "application/scim+json"
 JSON_LIMIT: Final = 1024 * 1024
 """The largest JSON body, in bytes."""
 
@@ -43,10 +48,16 @@ class Nothing(Takes):
 SYSTEM_KEYS: Final = frozenset({Kind.SYSTEM, Kind.SUPER})
 MASTER_KEYS: Final = frozenset({Kind.MASTER_USER})
 CHAT_KEYS: Final = frozenset({Kind.MASTER_USER, Kind.USER})
+SESSIONS: Final = frozenset({Kind.SESSION})
+IN_PERSON: Final = frozenset({Kind.SESSION, Kind.SDK})
+"""Sessions of the web app, and tokens of the embedded app."""
+CHATTING: Final = CHAT_KEYS | IN_PERSON
+"""Whatever acts in chats for one member."""
 
 COMMON: Final = ("RN005", "RX500", "RX503")
 OF_KEYS: Final = ("RU001", "RU002", "RU003", "RU004", "RU029", "RF008", "RN900", "RN902")
 OF_SYSTEM_KEYS: Final = ("RF736", "RF841", "RN007")
+OF_PERSONS: Final = ("RU003", "RU010", "RU029", "RF008", "RN900", "RN902")
 OF_ACTING: Final = ("RF004", "RN006", "RF024", "RB035")
 OF_BODIES: Final = ("RB001", "RB002", "RB003", "RB024", "RB026")
 OF_QUERIES: Final = ("RB002", "RB003")
@@ -75,8 +86,9 @@ Handler = Callable[..., Any]
 class Endpoint:
     """One call: who may make it, what goes in and out, what it may refuse, what it records."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
+    """Where it stands. One that ends in `/{id}` takes any last segment: the call's `variable`."""
     summary: str
     kinds: frozenset[Kind]
     permissions: tuple[str, ...] = ()
@@ -87,7 +99,20 @@ class Endpoint:
     takes: type[Takes] = Nothing
     gives: Any = None
     """The type of the answer, or a tuple of those it may be; None when it is no JSON."""
+    consumes: Literal["application/json", "multipart/form-data", "application/scim+json"] = (
+        "application/json"
+    )
+    """A form is for calls of mode `script`; its texts are decoded into `takes`. A SCIM body may be
+    any object; the handler takes it as a dictionary and looks into it itself."""
+    files: tuple[str, ...] = ()
+    """The files of a form, all of them needed; the handler finds them in `call.files`."""
+    file_limit: int = 0
+    """The largest file, in bytes."""
+    status: int = 200
+    """The status of success; a script answers with it itself."""
     produces: str = "application/json"
+    also_produces: tuple[str, ...] = ()
+    """Content types of files that it answers with where a parameter asks for them."""
     refusals: tuple[str, ...] = ()
     """Codes of the rules behind the call; those of keys, bodies and so on are added."""
     writes: tuple[str, ...] = ()
@@ -117,6 +142,11 @@ class Endpoint:
         )
 
     @property
+    def speaks_scim(self) -> bool:
+        """Whether it is a call of SCIM, which has forms and statuses of its own."""
+        return self.path.startswith(SCIM)
+
+    @property
     def answers(self) -> tuple[Any, ...]:
         """The types the answer may be of; none when it is no JSON."""
         if self.gives is None:
@@ -140,12 +170,16 @@ class Endpoint:
         """Every error this call may answer with, in the order of the catalogue."""
         codes = {*COMMON, *self.refusals}
         if self.kinds:
-            # A key is judged before its kind is: every call may meet those of system keys.
-            codes.update(OF_KEYS, OF_SYSTEM_KEYS)
+            # A credential is judged before its kind is: every call may meet those of all kinds.
+            codes.update(OF_KEYS, OF_SYSTEM_KEYS, OF_PERSONS)
         if self.acting != "none":
             codes.update(OF_ACTING)
+        if self.method in {"POST", "PUT", "PATCH"}:
+            codes.update(OF_BODIES)
         if self.method == "POST":
-            codes.update(OF_BODIES, OF_IDEMPOTENCY)
+            codes.update(OF_IDEMPOTENCY)
+        if self.files:
+            codes.add("RB016")
         elif self.takes is not Nothing:
             codes.update(OF_QUERIES)
         codes.update(_permission_codes(self.permissions))
@@ -156,8 +190,16 @@ def _permission_codes(permissions: Sequence[str]) -> set[str]:
     return {PERMISSIONS[name].refusal for name in permissions[:1]}
 
 
+_VARIABLE: Final = "/{id}"
+
+
+def template_of(path: str) -> str:
+    """Give the path of a row that takes any last segment."""
+    return path.rpartition("/")[0] + _VARIABLE
+
+
 class Routes:
-    """Finds the row of a request. Paths hold no variables, so a dictionary is enough."""
+    """Finds the row of a request. Variables are last segments, so a dictionary is enough."""
 
     def __init__(self, rows: Sequence[Endpoint]) -> None:
         """Route to these rows."""
@@ -169,7 +211,9 @@ class Routes:
     def find(self, method: str, path: str) -> Endpoint:
         """Give the row of a method and path; RN005, as a 405 when only the method is wrong."""
         methods = self._methods.get(path)
-        if methods is None:
+        if methods is None and path.startswith(SCIM) and not path.endswith("/"):
+            methods = self._methods.get(template_of(path))
+        if methods is None or path.endswith(_VARIABLE):
             raise Refusal("RN005")
         endpoint = methods.get("GET" if method == "HEAD" else method)
         if endpoint is None:
@@ -255,6 +299,27 @@ def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, .
     ), ignored
 
 
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Decode a body that may be any JSON object; RB001, RB003 for a name given twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = {name.lower() for name, _ in pairs}
+        if len(names) < len(pairs):
+            raise malformed("The body", "gives a name twice")
+        return dict(pairs)
+
+    try:
+        msgspec.json.decode(body)  # it is the stricter one where JSON itself is concerned
+        values = json.loads(body, object_pairs_hook=unique)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        if _has_lone_surrogate(body):
+            raise Refusal("RB003", "a text holds a lone surrogate") from error
+        raise Refusal("RB001", "The body is not valid JSON") from error
+    if not isinstance(values, dict):
+        raise Refusal("RB001", "The body is not a JSON object")
+    return values
+
+
 def _has_lone_surrogate(body: bytes) -> bool:
     r"""Whether the body is JSON but for a \ud800-like escape that stands alone."""
     try:
@@ -266,6 +331,17 @@ def _has_lone_surrogate(body: bytes) -> bool:
     return False
 
 
+def decode_form(
+    endpoint: Endpoint, fields: Mapping[str, list[str]]
+) -> tuple[Takes, tuple[str, ...]]:
+    """Decode the texts of a form like a query; RB003 for one that is given twice and is no list."""
+    for name, given in fields.items():
+        known = name in endpoint.takes.__struct_fields__
+        if len(given) > 1 and known and name not in _list_fields(endpoint.takes):
+            raise malformed(name, "is given twice")
+    return decode_query(endpoint, fields)
+
+
 def decode_query(
     endpoint: Endpoint, query: Mapping[str, list[str]]
 ) -> tuple[Takes, tuple[str, ...]]:
@@ -275,7 +351,9 @@ def decode_query(
     """
     values: dict[str, Any] = {}
     known = endpoint.takes.__struct_fields__
-    ignored = tuple(name for name in query if name not in known and name != ON_BEHALF_OF)
+    ignored = tuple(
+        name for name in query if name not in known and name not in {ON_BEHALF_OF, MEMBERSHIP}
+    )
     for name in known:
         given = query.get(name)
         if given is None or (given[-1] == "" and name in _ABSENT_WHEN_BLANK):

@@ -203,7 +203,7 @@ _CREATE: Final[dict[str, Any]] = {
         "RN002",
         "RN006",
     ),
-    "writes": ("member.created", "group.created", "group.member_added"),
+    "writes": ("member.created", "group.created", "group.member_added", "invitation.made"),
     "handler": create_member,
     "mode": "write",
     "tags": ("Members",),

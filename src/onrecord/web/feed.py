@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from onrecord.domain import groups, inbox, keys, members, messages, record
+from onrecord.domain import groups, inbox, members, messages, record, verdicts
 from onrecord.model import times
 from onrecord.model.access import Actor
 from onrecord.model.errors import Refusal, malformed
@@ -210,7 +210,7 @@ async def _verdict(session: Session, call: Call, method: str, path: str) -> Verd
     try:
         endpoint = call.routes.find(method, path.partition("?")[0])
         if endpoint.kinds:
-            await keys.judge(session, call.credential, endpoint.demand)
+            await verdicts.judge(session, call.credential, endpoint.demand)
     except Refusal as refusal:
         return Verdict(
             allowed=False,
@@ -218,7 +218,12 @@ async def _verdict(session: Session, call: Call, method: str, path: str) -> Verd
             error_code=refusal.code,
             detail=refusal.detail,
         )
-    return Verdict(allowed=True, status=200, error_code=None, detail="The key may make this call")
+    return Verdict(
+        allowed=True,
+        status=endpoint.status,
+        error_code=None,
+        detail="The key may make this call",
+    )
 
 
 def _described(call: Call, actor: Actor, key: access.Key, verdict: Verdict | None) -> Whoami:

@@ -35,6 +35,8 @@ _OTHER_GROUP: Final = "d3d94468-02a4-4b7c-9e1d-7f8a6b2c4d65"
 _CHAT: Final = "5f0c4a57-6f63-4c55-9a53-3c1d2f1d7a10"
 _ENTITY: Final = "453ac741-4877-471d-97a2-f936372a626a"
 _KEY: Final = "6512bd43-d9ca-4e6a-8c2b-9a1f3e5d7c76"
+_ACCOUNT: Final = "3c59dc04-8e88-4024-8be8-079a5c74d079"
+_SESSION: Final = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9"
 _TIME: Final = "2026-11-22T10:00:00.000000Z"
 _WHEN: Final = "RFC 3339 in UTC, with microseconds"
 _OFFSET: Final = "RFC 3339 with an offset: `Z`, or `+01:00`, whose `+` is written `%2B` in a query"
@@ -57,6 +59,133 @@ TABLE: Final[dict[str, About]] = {
     "other_group_uuid": About("The other group, by uuid; not the same one.", _OTHER_GROUP),
     "chat_uuid": About("The chat, by uuid.", _CHAT),
     "api_key_uuid": About("The key, by uuid.", _KEY),
+    # -- invitations, terms, jobs, the outbox
+    "Resend.invitation_message": About(
+        "At most 5,000 characters; absent: the words of the invitation before.",
+        "It would be good to have you here.",
+    ),
+    "ShownInvitation.entity": About("The organisation that invites."),
+    "InvitingEntity.name": About("What it is called.", "Quay Wealth"),
+    "ShownInvitation.first_name": About("Who is invited.", "Priya"),
+    "needs_phone": About(
+        "Whether `phone_number` is needed to accept: the organisation asks for one and knows none.",
+        example=False,
+    ),
+    "ShownInvitation.terms": About("What is to be accepted: the operator's terms first."),
+    "accept_terms": About("Must be true.", example=True),
+    "Accept.username": About(
+        "The user name to be, by the rules of `username`; absent together with `password`: the"
+        " account of the session joins.",
+        "priya.nair",
+    ),
+    "Accept.phone_number": About(
+        "`+` and digits; the code goes there where texts can be sent. Where administrators entered"
+        " one, that one counts.",
+        "+441234567890",
+    ),
+    "whose": About("`operator` or `organisation`.", "organisation"),
+    "version": About("Which version of the terms: 1, 2 …; 0 where there never were any.", 2),
+    "Terms.text": About("The terms, at most 100,000 characters.", "Be kind to each other."),
+    "Terms.updated_at": About(f"Since when this version stands ({_WHEN}).", _TIME),
+    "UpdateTerms.text": About(
+        "At most 100,000 characters; empty: there is nothing to accept. The same text again makes"
+        " no new version.",
+        "Be kind to each other.",
+    ),
+    "OneTerms.terms": About("The newest version."),
+    "StillDue.terms": About("What is still to be accepted; empty when that was all."),
+    "AcceptTerms.version": About("The version that was read, at most the newest.", 2),
+    "job": About("The job."),
+    "JobView.kind": About("What it does, such as `import`.", "import"),
+    "JobView.state": About("`queued`, `running`, `done` or `failed`.", "running"),
+    "done": About("How much of it is done, in what the job counts.", 500),
+    "total": About("How much there is to do; null while that is not known.", 1200),
+    "result": About(
+        "What came of it so far; `reason` says why it failed. Null while there is nothing to say."
+    ),
+    "finished_at": About(f"When it ended ({_WHEN}); null: not yet.", None),
+    "Bounces.events": About("What happened to mails, at most 1,000."),
+    "BounceEvent.type": About("`bounce` is acted upon, everything else is not.", "bounce"),
+    "recipient": About("To whom the mail went; looked at where the id is unknown."),
+    "message_id": About("The Message-ID of the mail."),
+    "taken": About("How many bounces were looked at.", 1),
+    "Outbox.messages": About("The messages that were kept, the newest first, at most 500."),
+    "to": About("The email address or phone number.", "priya@example.com"),
+    "channel": About("`email` or `sms`.", "email"),
+    "subject": About("The subject of a mail; empty for a text.", "Your code for Quay Wealth"),
+    "Kept.text": About("What it says."),
+    "links": About("The links in it."),
+    "Kept.code": About("The code in it; null for none.", "042117"),
+    "Kept.at": About(f"When it would have been sent ({_WHEN}).", _TIME),
+    # -- persons: signing in, accounts, devices, the embedded app
+    "username": About(
+        "At least 6 characters with a letter, no spaces, no email; compared without regard to case"
+        " over the whole installation.",
+        "priya.nair",
+    ),
+    "password": About(
+        "12 to 256 characters of any kind; those that are guessed first are refused. Where one is"
+        " asked for beside something else, it is that of now.",
+        "four words in a row",
+    ),
+    "new_password": About("The password to be, by the same rules.", "quite another four words"),
+    "challenge": About(
+        "What goes back together with the code; it lives ten minutes. Null in a stored answer.",
+        "x8Zb0Yd3Qk3Jw1l2vJx8m7J1q0gYw7oVt5rP4uN6sKc",
+    ),
+    "sent_to": About("Where the code went, masked; empty when none was sent.", "p••••@example.net"),
+    "methods": About(
+        "How the code comes: `email`, `sms`, `totp` (an authenticator app) or `operator` (the"
+        " command line shows one); `recovery_code` when that may stand in its place.",
+        ["email"],
+    ),
+    "code": About("Six digits; when signing in the recovery code will do as well.", "042117"),
+    "csrf_token": About(
+        "Goes with every POST of the session in `X-CSRF-Token`. Null in a stored answer.",
+        "b2Z0ZW4gY2hhbmdlZCBhbmQgbmV2ZXIgc3RvcmVkIQ",
+    ),
+    "memberships": About("The account's memberships, inactive ones left out, oldest first."),
+    "entity_state": About("The organisation's state: `active`, `frozen` or `inactive`.", "active"),
+    "ShownMembership.entity": About("The organisation."),
+    "ShownMembership.state": About("`active` or `suspended`.", "active"),
+    "ShownMembership.terms": About("The organisation's terms, while they are to be accepted."),
+    "ShownSession.terms": About("The operator's terms, while they are to be accepted."),
+    "SdkMembership.entity": About("The organisation."),
+    "SdkMembership.user": About("The member."),
+    "avatar_url": About("The organisation's picture. Always null in this version."),
+    "logo_url": About("The organisation's logo. Always null in this version."),
+    "ShownSession.account": About("Who is signed in."),
+    "account_uuid": About("The account, by uuid.", _ACCOUNT),
+    "ShownAccount.email": About("Where mails about the account go; null for none."),
+    "ShownAccount.phone_number": About("Where texts with codes go; null for none."),
+    "ChangeEmail.email": About("The email to be; a code goes there.", "priya@example.net"),
+    "ChangePhone.phone_number": About(
+        "The phone number to be; a code goes there.", "+441234567890"
+    ),
+    "has_totp": About("Whether signing in asks for a code of an app.", example=False),
+    "has_recovery_code": About(
+        "Whether there is a recovery code that was not used.", example=False
+    ),
+    "token": About(
+        "What stands in the mailed link behind `#token=`.",
+        "x8Zb0Yd3Qk3Jw1l2vJx8m7J1q0gYw7oVt5rP4uN6sKc",
+    ),
+    "TotpBegun.secret": About("For typing into the app. Null in a stored answer."),
+    "uri": About("For a QR code (`otpauth://`). Null in a stored answer."),
+    "recovery_code": About("Works once, in the place of a code. Null in a stored answer."),
+    "devices": About("The living sessions, the one seen last first."),
+    "session_uuid": About("The session, by uuid.", _SESSION),
+    "user_agent": About("What the browser calls itself.", "Mozilla/5.0"),
+    "Device.address": About("From where it was signed in; null when it could not be told."),
+    "last_seen_at": About(f"When it was last used, to the minute ({_WHEN}).", _TIME),
+    "Device.expires_at": About(f"When one has to sign in again at the latest ({_WHEN}).", _TIME),
+    "is_current": About("Whether it is the session that asks.", example=True),
+    "ended": About("How many ended.", 2),
+    "sdk_token": About("Goes into `Authorization: Bearer`. Null in a stored answer."),
+    "api_base_url": About("Where the embedded app sends its calls.", "https://chat.example.com"),
+    "SdkSession.expires_at": About(f"When the token ends by itself ({_WHEN}).", _TIME),
+    "FindSdkMemberships.primary_email": About("Compared as the primary email of members."),
+    "SdkMemberships.entity_memberships": About("Each organisation with the person's member there."),
     # -- people
     "enum_profile_id": About(f"The role: {ROLES}.", 4),
     "profile": About("The role by name, in the same order as `enum_profile_id`.", "client"),
@@ -78,9 +207,11 @@ TABLE: Final[dict[str, About]] = {
     "phone_numbers": About("The phone numbers on the contact card.", ["+441234567890"]),
     "status": About("`available`, or `unavailable` while the member is suspended.", "available"),
     "data_reviewer_level": About(
-        "0 to 3: how much a person may review. Always 0 in this version.", 0
+        "What a member of staff may review: 0 nothing, 1 chats with a client among the own"
+        " contacts, 2 chats with a client, 3 every chat.",
+        0,
     ),
-    "has_avatar": About("Whether there is a picture. Always false in this version.", example=False),
+    "has_avatar": About("Whether there is a picture.", example=False),
     "invitation": About("How far the invitation has come; null when none was asked for."),
     "created_at": About(f"When it was made ({_WHEN}).", _TIME),
     "updated_at": About(f"When it last changed ({_WHEN}).", _TIME),
@@ -157,7 +288,140 @@ TABLE: Final[dict[str, About]] = {
     "rate_limit": About("Requests and seconds; null: no limit.", "1000/10"),
     "allowed": About("Whether it is allowed.", example=True),
     "detail": About("The reason, in a sentence.", "The key may make this call"),
+    "api_keys": About("Keys, oldest first; a destroyed one is not among them."),
+    "overlap_seconds": About(
+        "How long the old secret works on, in seconds: 0 (it ends at once) to 2592000.", 3600
+    ),
+    "organisation": About("The organisation as it is now."),
+    "allow_user_api_keys": About(
+        "Whether staff may own keys of their own; switching it off stops all user keys for good.",
+        example=False,
+    ),
+    "staff_invitation_type": About(
+        "What inviting staff needs: `email_only`, `email_and_phone` or `optional_phone`.",
+        "email_only",
+    ),
+    "client_invitation_type": About(
+        "What inviting clients needs: `email_only`, `email_and_phone` or `optional_phone`.",
+        "email_only",
+    ),
+    "clients_may_add_participants": About(
+        "Whether clients may add their own contacts to chats.", example=False
+    ),
+    "sdk_enabled": About("Whether the embedded app may be used.", example=True),
+    "sdk_allowed_origins": About(
+        "The origins of pages that may embed the app, at most 200.", ["https://crm.example.com"]
+    ),
+    "sdk_token_seconds": About("How long an SDK token lives, 60 to 86400 seconds.", 3600),
+    "reviewer_export_cap": About(
+        "How many exports a data reviewer of level 1 or 2 may make; null: no cap.", None
+    ),
+    "butler_welcome_text": About(
+        "What the Butler says to a new member, at most 5,000 characters.", "Welcome to Quay."
+    ),
+    "banner": About("A line shown to everybody, at most 5,000 characters.", "Closed on Friday."),
+    "terms": About("The organisation's terms, at most 100,000 characters.", "Be kind."),
+    "colours": About(
+        "Colours by name, at most 20, each `#` and six hexadecimal digits.",
+        {"primary": "#0a5c36"},
+    ),
+    "attachment_types": About(
+        "Endings of files allowed, at most 200; empty: those of the installation.", ["pdf", "png"]
+    ),
+    "attachment_max_bytes": About("The largest attachment, in bytes.", 104_857_600),
+    "timezone": About("The time zone of transcripts, by its IANA name.", "Europe/London"),
+    "locale": About("The language of mails and transcripts.", "en-GB"),
     # -- by type
+    "Organisation.name": About("What it is called, 1 to 500 characters.", "Quay Wealth"),
+    "Organisation.state": About("`active`, or `frozen`, in which it can only be read.", "active"),
+    "UpdateOrganisation.name": About("What it is called, 1 to 500 characters.", "Quay Wealth"),
+    "KeyView.kind": About("`system`, `master_user` or `user`; `super` for keys of the operator."),
+    "KeyView.name": About("What administrators call it.", "CRM"),
+    "KeyView.state": About("`active`, `deactivated` or `expired`.", "active"),
+    "KeyView.entity_user_xref_uuid": About("The owner of a user key, by uuid; else null.", _MEMBER),
+    "KeyView.rate_limit": About(
+        "Requests and seconds, `N/SECONDS`; null: as the installation is set.", "1000/10"
+    ),
+    "CreateKey.kind": About("`system`, `master_user` or `user`.", "master_user"),
+    "CreateKey.name": About("What administrators call it, 1 to 500 characters.", "CRM"),
+    "CreateKey.permissions": About(
+        "What it may do: [permissions](permissions) of its kind, none that the calling key lacks.",
+        ["can_read_chat"],
+    ),
+    "CreateKey.cidr_blocks": About(
+        "From where it may be used, v4 and v6, at most 100; absent or empty: from everywhere.",
+        ["10.0.0.0/8"],
+    ),
+    "CreateKey.entity_user_xref_uuid": About(
+        "The owner of a user key: an active member of staff. No other kind has one.", _MEMBER
+    ),
+    "CreateKey.expires_at": About(f"When it ends by itself ({_OFFSET}); absent: never."),
+    "CreateKey.rate_limit": About(
+        "Requests and seconds, `N/SECONDS`; absent: as the installation is set.", "100/60"
+    ),
+    "UpdateKey.name": About("What administrators call it, 1 to 500 characters.", "CRM"),
+    "UpdateKey.permissions": About(
+        "All it may do from now on. It keeps what it has; added is none that the calling key lacks."
+    ),
+    "UpdateKey.cidr_blocks": About("All blocks it may be used from; empty: from everywhere."),
+    "UpdateKey.expires_at": About(f"When it ends by itself ({_OFFSET}); null: never."),
+    "UpdateKey.rate_limit": About(
+        "Requests and seconds, `N/SECONDS`; null: as the installation is set.", "100/60"
+    ),
+    "KeySecret.secret": About(
+        "256 random bits, shown this once; null where an `Idempotency-Key` gives the answer again.",
+        "b64-text-shown-once",
+    ),
+    # -- files in, everything out
+    "job_uuid": About("The job that does the work, by uuid.", _KEY),
+    "CreateImport.kind": About(
+        "What the rows of the file are: `staff`, `clients`, `groups` or `group_members`.", "clients"
+    ),
+    "GetTemplate.kind": About(
+        "What the rows of the file will be: `staff`, `clients`, `groups` or `group_members`.",
+        "clients",
+    ),
+    "dry_run": About("Whether to report what would happen and change nothing.", example=True),
+    "ignore_existing_identifiers": About(
+        "Whether a row whose identifier is in use counts as done; else it is refused.",
+        example=True,
+    ),
+    "send_invitations": About("Whether every new member is invited.", example=True),
+    "format": About(
+        "`json`; `csv` for one table of all records; `zip` for a sealed file that also holds every"
+        " message and the record itself.",
+        "json",
+    ),
+    "erased": About("The fields that are null because they were lawfully erased.", []),
+    "GetEntities.as_of": About(
+        "A position of the record, from 1 on; absent: the present end.", 4711
+    ),
+    "EntitiesExport.as_of": About("The position of the record that all of it is as of.", 4711),
+    "EntitiesExport.entity": About("The organisation."),
+    "EntitiesExport.checkpoint": About("The signed checkpoint of exactly this position."),
+    "EntitiesExport.entity_memberships": About(
+        "Every member, inactive ones and the Butler too, oldest first."
+    ),
+    "EntitiesExport.groups": About("Every group, inactive ones too, oldest first."),
+    "EntitiesExport.chats": About("Every draft and active chat, oldest first."),
+    "ExportedEntity.name": About("What the organisation is called.", "Quay Wealth"),
+    "ExportedEntity.state": About("`active`, `frozen` or `inactive`.", "active"),
+    "ExportedEntity.settings": About("The settings that were ever changed, by name.", {}),
+    "ExportedChat.participants": About("Who takes part or did, oldest member first."),
+    "ExportedMember.state": About(
+        "`pending`, `active`, `suspended` or `inactive`; the Butler is `active`.", "active"
+    ),
+    "ExportedMember.group_uuids": About("The groups the member is in, oldest first.", [_GROUP]),
+    "ExportedChat.is_butler": About("Whether it is a chat with the Butler.", example=False),
+    "ExportedChat.has_clients": About("Whether a client or partner takes part.", example=True),
+    "ExportedChat.created_by_entity_user_xref_uuid": About("Who started it, by uuid.", _MEMBER),
+    "ExportedChat.last_seq": About("The number of the last message; null for none.", 7),
+    "ExportedChat.last_message_at": About(f"When it was sent ({_WHEN}); null for none.", _TIME),
+    "ExportedGroup.state": About("`active` or `inactive`.", "active"),
+    "ExportedChat.state": About("`draft` or `active`.", "active"),
+    "ExportedParticipant.state": About("`active`, or `former` for who has gone.", "active"),
+    "ExportedParticipant.joined_at": About(f"When the last stay began ({_WHEN}).", _TIME),
+    "ExportedParticipant.left_at": About(f"When it ended ({_WHEN}); null while it lasts."),
     "CreateMember.enum_profile_id": About(
         "The role: 1 system_admin, 2 user_admin, 3 staff, 4 client, 5 partner.", 4
     ),
@@ -177,8 +441,8 @@ TABLE: Final[dict[str, About]] = {
         _OTHER,
     ),
     "CreateMember.send_invitation": About(
-        "Whether to invite. In this version no mail is sent: the invitation is kept as `not_sent`,"
-        " and the operator completes joining with `onrecord member activate`.",
+        "Whether to invite by mail now and to remind daily for 30 days; else the member waits for"
+        " `invitations/resend`.",
         example=True,
     ),
     "CreateMember.invitation_message": About(
@@ -210,12 +474,57 @@ TABLE: Final[dict[str, About]] = {
         "Only members whose name, identifier or email holds this, without regard to case; at most"
         " 500 characters."
     ),
+    "UpdateMember.identifier": About(
+        "Beside `entity_user_xref_uuid` the new one, and an empty text takes it away; without it"
+        " says which member, exactly.",
+        "CL-1001",
+    ),
+    "UpdateMember.new_identifier": About(
+        "The new identifier; an empty text takes it away. At most 500 characters.", "CL-1001-B"
+    ),
+    "UpdateMember.first_name": About("The new one, 1 to 500 characters; absent: as it is."),
+    "UpdateMember.last_name": About("The new one, 0 to 500 characters; absent: as it is.", "Nair"),
+    "UpdateMember.job_title": About(
+        "The new one, 0 to 500 characters; absent: as it is.", "Head of advice"
+    ),
+    "UpdateMember.emails": About(
+        "All emails for the contact card, at most 50; one stays at least. Absent: as they are."
+    ),
+    "UpdateMember.phone_numbers": About(
+        "All phone numbers for the contact card, at most 50. Absent: as they are."
+    ),
+    "UpdateEmails.primary_email": About(
+        "The new one; invitations and codes go there from now on, and the one before is told."
+        " Absent: as it is."
+    ),
+    "UpdateEmails.emails": About(
+        "All emails for the contact card, at most 50; one stays at least. Absent: as they are."
+    ),
+    "UpdatePhoneNumbers.primary_phone_number": About(
+        "The new one; an empty text takes it away where the organisation does not ask for one."
+        " Absent: as it is."
+    ),
+    "UpdatePhoneNumbers.phone_numbers": About(
+        "All phone numbers for the contact card, at most 50. Absent: as they are.",
+        ["+441234567890"],
+    ),
+    "UpdateProfile.enum_profile_id": About(
+        "The new role, of the same side: 1 to 3, or 4 and 5. Absent: as it is.", 2
+    ),
+    "UpdateProfile.data_reviewer_level": About(
+        "The new level of a member of staff, 0 to 3. Absent: as it is."
+    ),
+    "GetAvatar.size": About("The side of the square in pixels: 64, 128, 256 or 512."),
     "Membership.state": About(
         "`pending` (invited), `active`, `suspended` (for a while) or `inactive` (gone).", "active"
     ),
     "Membership.group_uuids": About("The groups the member is in.", [_GROUP]),
     "MemberInShort.state": About("`pending`, `active`, `suspended` or `inactive`.", "active"),
-    "Invitation.state": About("`not_sent`, or `accepted` once the member joined.", "not_sent"),
+    "Invitation.state": About(
+        "`not_sent` (in line, or mail is not set up), `sent`, `bounced`, `accepted`, `revoked` or"
+        " `expired`.",
+        "sent",
+    ),
     "Invitation.sent_at": About(f"When it was sent ({_WHEN}); null: not yet.", None),
     "Invitation.reminders_sent": About("How many reminders followed.", 0),
     "Invitation.expires_at": About(f"Until when it can be used ({_WHEN}); null: no end.", None),
@@ -439,6 +748,14 @@ TABLE: Final[dict[str, About]] = {
         " then lies beside the entry as a part.",
         "0d3c6f0a4b",
     ),
+    # -- provisioning
+    "ScimRead.attributes": About("Only these attributes, `id` and `schemas`."),
+    "ScimRead.excludedAttributes": About("All attributes but these."),
+    "ScimList.filter": About(
+        'What must hold, such as `userName eq "priya@example.com"` (RFC 7644, section 3.4.2.2).'
+    ),
+    "ScimList.startIndex": About("The first result of the page, counted from 1."),
+    "ScimList.count": About("How many results at the most, up to 200."),
     "GetWhoami.method": About("With `path`: judge a call of this method without making it."),
     "GetWhoami.path": About("With `method`: the path of that call, without its query."),
     "Whoami.kind": About("`system`, `super`, `master_user` or `user`.", "system"),

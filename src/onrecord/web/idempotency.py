@@ -21,8 +21,15 @@ from onrecord.web.endpoint import Answer
 
 ANSWERS_KEPT: Final = 86_400 * times.SECOND
 """How long a stored answer is given again: 24 hours."""
+ANSWERS_KEPT_IN_PERSON: Final = 7 * ANSWERS_KEPT
+"""The same for persons, whose messages may wait in a queue: seven days."""
 
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]+")
+
+
+def kept_for(actor: Actor) -> int:
+    """Give how long answers to an actor are given again, in microseconds."""
+    return ANSWERS_KEPT if actor.account is None else ANSWERS_KEPT_IN_PERSON
 
 
 def asked_for(call: Call) -> Idempotency | None:
@@ -71,7 +78,7 @@ async def keep_answer(work: Work, call: Call, actor: Actor, answer: Answer, kept
         kept,
         withheld=kept is not answer.body,
         at=now,
-        until=now + ANSWERS_KEPT,
+        until=now + kept_for(actor),
     ):
         raise Stale
 
@@ -89,6 +96,11 @@ async def answered_once(work: Work, call: Call, act: Callable[[], Awaitable[Any]
         if await stored_answer(work, call, work.actor) is not None:
             raise Stale from None
         raise
+    return await answer_kept(work, call, given)
+
+
+async def answer_kept(work: Work, call: Call, given: Any) -> Answer:
+    """Settle the work, encode its answer, and store it without what is shown once."""
     await work.settle()
     answer = Answer(encode(given))
     secrets = call.endpoint.secrets
@@ -97,4 +109,16 @@ async def answered_once(work: Work, call: Call, act: Callable[[], Awaitable[Any]
         plain = msgspec.json.decode(answer.body)
         kept = encode({**plain, **dict.fromkeys(secrets)})
     await keep_answer(work, call, work.actor, answer, kept)
+    return answer
+
+
+async def written(call: Call, act: Callable[[Work], Awaitable[Any]]) -> Answer:
+    """Do an act in a work of its own, once, and wake whoever reads along."""
+
+    async def write(work: Work) -> Answer:
+        return await answered_once(work, call, lambda: act(work))
+
+    answer = await call.app.store.write(call.caller, write)
+    if call.caller.actor is not None:
+        call.app.bell.ring(call.caller.actor.entity_id)
     return answer

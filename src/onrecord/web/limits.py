@@ -12,6 +12,8 @@ from onrecord.model.errors import Refusal
 
 FAILURES: Final = (100, 60)
 """Failed authentications an address may have in a minute."""
+ASKED: Final = (20, 60)
+"""Links for forgotten passwords an address may ask for in a minute."""
 STREAMS: Final = 4
 """Streams a key may have under way at once."""
 REMEMBERED: Final = 100_000
@@ -45,19 +47,19 @@ class Limits:
         """`default` is what a key may do unless it has a limit of its own; None: no limit."""
         self._default = default
         self._keys = Windows()
-        self._failures = Windows()
-        self._streams: dict[int, int] = {}
+        self._addresses = Windows()
+        self._streams: dict[Hashable, int] = {}
         self._alone: set[Hashable] = set()
 
     def count_request(
-        self, key_id: int, own: tuple[int, int] | None
+        self, who: Hashable, own: tuple[int, int] | None
     ) -> tuple[tuple[str, str], ...]:
-        """Count a request of a key and give the response's headers; RU029 when it is too many."""
+        """Count a request of a key or session; give the headers, or RU029 when it is too many."""
         limit = own or self._default
         if limit is None:
             return ()
         requests, seconds = limit
-        left, to_go = self._keys.count(key_id, requests, seconds)
+        left, to_go = self._keys.count(who, requests, seconds)
         wait = max(1, ceil(to_go))
         headers = _headers("key", limit, left, wait)
         if left < 0:
@@ -70,21 +72,21 @@ class Limits:
         """How many streams are under way, of all keys."""
         return sum(self._streams.values())
 
-    def check_streams(self, key_id: int) -> None:
+    def check_streams(self, who: Hashable) -> None:
         """Refuse one more stream of a key (RU029) when it has four under way."""
-        if self._streams.get(key_id, 0) >= STREAMS:
+        if self._streams.get(who, 0) >= STREAMS:
             raise Refusal("RU029", f"At most {STREAMS} streams at once", retry_after=1)
 
     @contextmanager
-    def streaming(self, key_id: int) -> Iterator[None]:
+    def streaming(self, who: Hashable) -> Iterator[None]:
         """Count a stream of a key while it runs."""
-        self._streams[key_id] = self._streams.get(key_id, 0) + 1
+        self._streams[who] = self._streams.get(who, 0) + 1
         try:
             yield
         finally:
-            self._streams[key_id] -= 1
-            if not self._streams[key_id]:
-                del self._streams[key_id]
+            self._streams[who] -= 1
+            if not self._streams[who]:
+                del self._streams[who]
 
     @contextmanager
     def alone(self, what: Hashable | None) -> Iterator[None]:
@@ -100,16 +102,24 @@ class Limits:
         finally:
             self._alone.discard(what)
 
+    def count_asked(self, address: str | None) -> None:
+        """Count a link for a forgotten password that was asked for; RU029 when it is too many."""
+        self._count_address("asked", address, ASKED, "Too many requests")
+
     def failed(self, address: str | None) -> None:
         """Count a failed authentication; RU029 instead of the failure when there were too many.
 
         A right key is never asked here, so it is never refused for its neighbours' failures.
         """
-        left, to_go = self._failures.count(_neighbourhood(address), *FAILURES)
+        self._count_address("failed", address, FAILURES, "Too many failed authentications")
+
+    def _count_address(
+        self, what: str, address: str | None, limit: tuple[int, int], detail: str
+    ) -> None:
+        left, to_go = self._addresses.count((what, _neighbourhood(address)), *limit)
         if left < 0:
             wait = max(1, ceil(to_go))
-            headers = _headers("address", FAILURES, left, wait)
-            detail = "Too many failed authentications"
+            headers = _headers("address", limit, left, wait)
             raise Refusal("RU029", detail, retry_after=wait, headers=headers)
 
 

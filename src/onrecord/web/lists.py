@@ -66,9 +66,9 @@ async def answer(
     if not whole or following is None:
         return Answer(encode({name: page, "next_cursor": following}))
     limits = call.limits
-    limits.check_streams(call.key_id)
+    limits.check_streams(call.who)
     # The place is taken when the stream begins: one that never does must not hold it.
-    place = limits.streaming(call.key_id)
+    place = limits.streaming(call.who)
     return Answer(b"", stream=_everything(place, name, read_page, page, following))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from onrecord import __version__
 from onrecord.model.errors import CATALOGUE
 from onrecord.store.work import Store
-from onrecord.web.endpoint import Endpoint
+from onrecord.web.endpoint import SCIM, Endpoint, template_of
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -23,7 +23,7 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Upper ends of the histogram's buckets, in seconds; a long poll waits up to 30."""
 NOWHERE: Final = "(none)"
 """The path of requests that no row answers; theirs is not told, since anybody can make one up."""
-KEY_KINDS: Final = ("system", "master_user", "user")
+KEY_KINDS: Final = ("system", "master_user", "user", "session", "sdk")
 
 
 class Calls:
@@ -65,7 +65,9 @@ class Metrics:
 
     def begun(self, method: str, path: str) -> Calls:
         """Count a request that begins; whoever serves it says when it has ended."""
-        calls = self._of.get((method, path), self._elsewhere)
+        calls = self._of.get((method, path)) or self._elsewhere
+        if calls is self._elsewhere and path.startswith(SCIM):
+            calls = self._of.get((method, template_of(path)), calls)
         calls.under_way += 1
         return calls
 
@@ -136,7 +138,7 @@ class Metrics:
             refused.add_metric((code,), count)
         unknown = CounterMetricFamily(
             "onrecord_unknown_keys",
-            "Requests with a key id that no key has; those are on no record.",
+            "Requests with a key id, session or token that none is; those are on no record.",
             labels=("kind",),
         )
         for kind, count in self.unknown_keys.items():

@@ -1,5 +1,6 @@
 """The specification (OpenAPI 3.1), made from the endpoint rows."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,10 +9,12 @@ import msgspec
 from onrecord import __version__
 from onrecord.model.access import Kind
 from onrecord.model.errors import CATALOGUE
-from onrecord.web import fields
-from onrecord.web.endpoint import Endpoint, Nothing
+from onrecord.web import fields, scim_errors
+from onrecord.web.credentials import SESSION_COOKIE
+from onrecord.web.endpoint import CHAT_KEYS, SCIM_JSON, SESSIONS, Endpoint, Nothing
 from onrecord.web.pages import absolute
 
+NO_CONTENT: Final = 204
 _REF: Final = "#/components/schemas/{name}"
 
 
@@ -42,9 +45,18 @@ TAGS: Final[dict[str, str]] = {
     " them.",
     "Messages": "What is said in a chat. A message has its number there, and numbers have no gaps.",
     "Butler": "What the organisation itself says to its members.",
+    "Organisation": "The organisation itself: its name and settings.",
+    "Jobs": "What goes on beside the requests, and how far it has come.",
+    "Imports": "Members and groups out of a file, a job at a time.",
     "Events": "The record as a feed, entry by entry, for programs that follow it.",
     "Record": "Proof that the record is whole: signed checkpoints and the hashes between them.",
     "Keys": "What a key is and may do.",
+    "Embedding": "The embedded app: tokens for it, and where somebody is a member.",
+    "Signing in": "How a person comes in: a password, then a code; and out again.",
+    "Joining": "From the link of an invitation to an active member.",
+    "Account": "A person's login: password, user name, contact data, second factors, devices.",
+    "Provisioning": "SCIM 2.0, for identity providers: staff and groups. What goes in and out is"
+    " described by `/scim/v2/Schemas`; errors have the form of RFC 7644.",
     "Operations": "For whoever runs the server. These need no key.",
 }
 """The tags in the order of a first reading; a test sees that every call has one of them."""
@@ -99,6 +111,11 @@ _SCHEME_OF: Final = {
     Kind.MASTER_USER: "master_user",
     Kind.USER: "user",
 }
+_IN_PERSON: Final[dict[Kind, dict[str, list[str]]]] = {
+    Kind.SESSION: {"session": []},
+    Kind.SDK: {"sdk": []},
+}
+"""How the specification names what persons show; the CSRF token is described with the cookie."""
 
 
 def specification(rows: Sequence[Endpoint]) -> dict[str, Any]:
@@ -139,7 +156,7 @@ def specification(rows: Sequence[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "responses": {"Problem": _PROBLEM},
+            "responses": {"Problem": _PROBLEM, "ScimError": _SCIM_ERROR},
             "securitySchemes": _schemes(),
         },
     }
@@ -148,6 +165,16 @@ def specification(rows: Sequence[Endpoint]) -> dict[str, Any]:
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "A refusal",
     "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}},
+}
+
+
+_SCIM_OBJECT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "As the schemas of `/scim/v2/Schemas` and RFC 7644 say.",
+}
+_SCIM_ERROR: Final[dict[str, Any]] = {
+    "description": "A refusal (RFC 7644, section 3.12); `detail` begins with our code",
+    "content": {SCIM_JSON: {"schema": _SCIM_OBJECT}},
 }
 
 
@@ -169,6 +196,26 @@ def _schemes() -> dict[str, Any]:
                 "name": header,
                 "description": _ABOUT_SCHEMES[name] if suffix == "id" else _ABOUT_SECRETS,
             }
+    schemes["session"] = {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "The session of a person in the web app. A POST needs `X-CSRF-Token` as"
+        " well, as `GET /app-service/api/session` gives it. Calls for which a member acts name the"
+        " membership in `X-Entity-User-Xref-Uuid`; a GET may do so with the parameter `as`. Over"
+        " https the cookie's name begins with `__Host-`.",
+    }
+    schemes["sdk"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the embedded app, which acts for one member.",
+    }
+    schemes["scim"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The id of a system key whose sole permission is `can_provision`, a dot, and"
+        " its secret.",
+    }
     return schemes
 
 
@@ -176,14 +223,17 @@ def _operation(
     row: Endpoint, by_type: dict[str, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": row.method.lower() + row.path.replace("/", "_").replace("-", "_"),
+        "operationId": row.method.lower() + re.sub(r"[/{-]", "_", row.path).rstrip("}"),
         "summary": row.summary,
         "description": absolute("\n\n".join(about(row))),
         "tags": list(row.tags),
         "responses": _responses(row, by_type),
     }
-    names = sorted({_SCHEME_OF[kind] for kind in row.kinds})
+    names = sorted({_SCHEME_OF[kind] for kind in row.kinds if kind in _SCHEME_OF})
     operation["security"] = [{f"{name}_id": [], f"{name}_secret": []} for name in names]
+    operation["security"] += [one for kind, one in _IN_PERSON.items() if kind in row.kinds]
+    if row.speaks_scim:
+        operation["security"] = [{"scim": []}]
     if row.permissions:
         operation["x-permissions"] = list(row.permissions)
     if row.writes:
@@ -191,10 +241,10 @@ def _operation(
     parameters = _parameters(row, components)
     if parameters:
         operation["parameters"] = parameters
-    if row.method == "POST":
+    if row.method in {"POST", "PUT", "PATCH"}:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": _body(row, by_type)},
+            "content": {row.consumes: _body(row, by_type, components)},
         }
     return operation
 
@@ -204,7 +254,7 @@ def about(row: Endpoint) -> list[str]:
     kinds = ", ".join(f"[{kind}](permissions#{kind})" for kind in Kind if kind in row.kinds)
     permissions = " or ".join(f"[{name}](permissions#{name})" for name in row.permissions)
     text = [
-        f"Keys: {kinds}. Permission: {permissions or 'none'}." if row.kinds else "Needs no key."
+        f"Takes: {kinds}. Permission: {permissions or 'none'}." if row.kinds else "Needs no key."
     ]
     if row.acting != "none":
         text.append(ACTING[row.acting])
@@ -220,8 +270,8 @@ def about(row: Endpoint) -> list[str]:
 
 
 ACTING: Final = {
-    "required": "A member acts: whom a master-user key names in `on-behalf-of`, or the owner of"
-    " the user key.",
+    "required": "A member acts: whom a master-user key names in `on-behalf-of`, the owner of"
+    " the user key, or the membership that a session names in `X-Entity-User-Xref-Uuid`.",
     "optional": "A member may be named in `on-behalf-of`.",
 }
 
@@ -242,9 +292,75 @@ _PERSON: Final = {
 _IN_GROUP: Final = {**_sample("group_uuid"), "identifiers": ["ADV-2"]}
 _IN_CHAT: Final = {**_sample("chat_uuid"), "identifiers": ["ADV-2"]}
 _BARRIER: Final = _sample("group_uuid", "other_group_uuid")
+_APP: Final = "/app-service/api"
+_PASSWORD: Final = _sample("password")
+_CONFIRM: Final = _sample("challenge", "code")
+
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    # -- persons
+    f"{_APP}/sign-in": _sample("username", "password"),
+    f"{_APP}/sign-in/confirm": _CONFIRM,
+    f"{_APP}/account/password/change": _sample("password", "new_password"),
+    f"{_APP}/account/password/forgot": _sample("username"),
+    f"{_APP}/account/password/reset": _sample("token", "password"),
+    f"{_APP}/account/username/change": _sample("username", "password"),
+    f"{_APP}/account/email/change": {"email": "priya@example.net", **_PASSWORD},
+    f"{_APP}/account/email/confirm": _CONFIRM,
+    f"{_APP}/account/phone/change": {"phone_number": "+441234567890", **_PASSWORD},
+    f"{_APP}/account/phone/confirm": _CONFIRM,
+    f"{_APP}/account/totp/begin": _PASSWORD,
+    f"{_APP}/account/totp/confirm": _CONFIRM,
+    f"{_APP}/account/totp/remove": _PASSWORD,
+    f"{_APP}/account/recovery-code/create": _PASSWORD,
+    f"{_APP}/account/devices/end": _sample("session_uuid"),
+    f"{_APP}/account/devices/end-others": {},
+    f"{_APP}/sign-out": {},
+    f"{_SYSTEM_API}/sdk/sessions/create": _sample("entity_user_xref_uuid"),
+    # -- invitations, terms, bounces
+    f"{_SYSTEM_API}/entity-memberships/invitations/resend": {
+        **_sample("entity_user_xref_uuid"),
+        "invitation_message": "It would be good to have you here.",
+    },
+    f"{_SYSTEM_API}/entity-memberships/invitations/revoke": _sample("entity_user_xref_uuid"),
+    f"{_SYSTEM_API}/terms/update": {"text": "Be kind to each other."},
+    f"{_APP}/terms/accept": {"version": 1},
+    f"{_APP}/account/terms/accept": {"version": 1},
+    f"{_APP}/invitations/accept": {
+        **_sample("token", "username", "password"),
+        "accept_terms": True,
+    },
+    f"{_APP}/invitations/confirm": _CONFIRM,
+    f"{_APP}/mail/bounces": {
+        "events": [
+            {
+                "type": "bounce",
+                "recipient": "priya@example.com",
+                "message_id": "<3c59dc04-8e88-4024-8be8-079a5c74d079@example.com>",
+            }
+        ]
+    },
     f"{_SYSTEM_API}/entity-memberships/create": _PERSON,
     f"{_SYSTEM_API}/entity-memberships/create/v2": {**_PERSON, "new_group_name": "The Nair family"},
+    # -- the life of a member
+    f"{_SYSTEM_API}/entity-memberships/update": {
+        **_sample("entity_user_xref_uuid", "last_name", "job_title"),
+        "identifier": "CL-1001-B",
+    },
+    f"{_SYSTEM_API}/entity-memberships/emails/update": {
+        **_sample("entity_user_xref_uuid"),
+        "primary_email": "priya@example.net",
+    },
+    f"{_SYSTEM_API}/entity-memberships/phone-numbers/update": _sample(
+        "entity_user_xref_uuid", "phone_numbers"
+    ),
+    f"{_SYSTEM_API}/entity-memberships/profile/update": {
+        **_sample("entity_user_xref_uuid"),
+        "enum_profile_id": 2,
+    },
+    **{
+        f"{_SYSTEM_API}/entity-memberships/{act}": _sample("entity_user_xref_uuid")
+        for act in ("suspend", "unsuspend", "destroy", "restore", "avatar/remove")
+    },
     f"{_SYSTEM_API}/groups/create": {
         "name": "Family office",
         "identifier": "TEAM-7",
@@ -261,6 +377,29 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     f"{_SYSTEM_API}/groups/group-members/destroy": _IN_GROUP,
     f"{_SYSTEM_API}/barriers/create": _BARRIER,
     f"{_SYSTEM_API}/barriers/destroy": _BARRIER,
+    f"{_SYSTEM_API}/organisation/update": _sample(
+        "banner", "colours", "clients_may_add_participants", "reviewer_export_cap"
+    ),
+    f"{_SYSTEM_API}/api-keys/create": {
+        "kind": "user",
+        "name": "Notes",
+        "permissions": ["can_read_chat"],
+        "cidr_blocks": ["10.0.0.0/8"],
+        **_sample("entity_user_xref_uuid"),
+        "rate_limit": "100/60",
+    },
+    f"{_SYSTEM_API}/api-keys/update": {
+        **_sample("api_key_uuid"),
+        "name": "Notes and diary",
+        "expires_at": None,
+    },
+    f"{_SYSTEM_API}/api-keys/deactivate": _sample("api_key_uuid"),
+    f"{_SYSTEM_API}/api-keys/rotate": _sample("api_key_uuid", "overlap_seconds"),
+    f"{_SYSTEM_API}/api-keys/destroy": _sample("api_key_uuid"),
+    f"{_SYSTEM_API}/imports/create": {
+        **_sample("dry_run", "ignore_existing_identifiers"),
+        "kind": "clients",
+    },
     f"{_CHAT_API}/create": {"identifiers": ["CL-1001"], **_sample("title", "text")},
     f"{_CHAT_API}/rename": {**_sample("chat_uuid"), "title": "Pension transfer 2026"},
     f"{_CHAT_API}/invite": _IN_CHAT,
@@ -279,14 +418,44 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 """A body for every POST, by its path; a test sends each of them."""
 
 
-def _body(row: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
+def _body(row: Endpoint, by_type: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    if row.consumes == "multipart/form-data":
+        return {"schema": _form(row, components[row.takes.__name__])}
+    if row.speaks_scim:
+        return {"schema": _SCIM_OBJECT}
     schema = by_type[repr(row.takes)]
     example = EXAMPLES.get(row.path)
     return {"schema": schema} if example is None else {"schema": schema, "example": example}
 
 
+def _form(row: Endpoint, texts: dict[str, Any]) -> dict[str, Any]:
+    """Describe a form: its texts, and its files."""
+    files = {
+        name: {
+            "type": "string",
+            "format": "binary",
+            "description": about_file(row),
+        }
+        for name in row.files
+    }
+    return {
+        "title": f"{row.takes.__name__} as a form",
+        "type": "object",
+        "properties": {**texts.get("properties", {}), **files},
+        "required": [*texts.get("required", []), *row.files],
+    }
+
+
+def about_file(row: Endpoint) -> str:
+    """Say what a file of a form may be."""
+    return f"The file, at most {row.file_limit // 1024**2} MiB."
+
+
 def _parameters(row: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
+    if row.path.endswith("{id}"):
+        shape = {"type": "string"}
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": shape})
     if Kind.SUPER in row.kinds:
         parameters.append(
             _header(
@@ -294,15 +463,19 @@ def _parameters(row: Endpoint, components: dict[str, Any]) -> list[dict[str, Any
                 "The organisation, by uuid (super keys alone, and always)",
             )
         )
-    if row.acting != "none":
+    if row.acting != "none" and row.kinds & CHAT_KEYS:
         parameters.append(_header("on-behalf-of", "The acting member, by uuid (master-user keys)"))
+    if row.acting != "none" and row.kinds & SESSIONS:
+        parameters.append(
+            _header("X-Entity-User-Xref-Uuid", "The membership, by uuid (sessions, always)")
+        )
     if row.method == "POST":
         parameters.append(
             _header(
                 "Idempotency-Key", "1 to 255 printable characters; makes a retry safe for 24 hours"
             )
         )
-    elif row.takes is not Nothing:
+    elif row.method == "GET" and row.takes is not Nothing:
         schema = components[row.takes.__name__]
         required = schema.get("required", [])
         for name, shape in schema["properties"].items():
@@ -325,20 +498,25 @@ def _header(name: str, description: str) -> dict[str, Any]:
 
 def _responses(row: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
     if not row.answers:
-        content: dict[str, Any] = {row.produces: {"schema": {"type": "string"}}}
+        shape = _SCIM_OBJECT if row.speaks_scim else {"type": "string"}
+        content: dict[str, Any] = {row.produces: {"schema": shape}}
     else:
         shapes = [by_type[repr(one)] for one in row.answers]
         schema = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
         content = {"application/json": {"schema": schema}}
-    responses: dict[str, Any] = {"200": {"description": "Success", "content": content}}
+    content |= {kind: {"schema": {"type": "string"}} for kind in row.also_produces}
+    responses: dict[str, Any] = {str(row.status): {"description": "Success", "content": content}}
+    if row.status == NO_CONTENT:
+        responses[str(row.status)].pop("content")
     by_status: dict[int, list[str]] = {}
     for code in row.codes:
-        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+        status = scim_errors.status_of(code) if row.speaks_scim else CATALOGUE[code].status
+        by_status.setdefault(status, []).append(code)
     by_status.setdefault(405, ["RN005"])
     for status, codes in sorted(by_status.items()):
         lines = [f"{code}: {CATALOGUE[code].title}" for code in codes]
         responses[str(status)] = {
-            "$ref": "#/components/responses/Problem",
+            "$ref": f"#/components/responses/{'ScimError' if row.speaks_scim else 'Problem'}",
             "description": "\n\n".join(lines),
         }
     return responses

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from onrecord.domain import organisations
+from onrecord.domain import organisation_settings
 from onrecord.model.access import PERMISSIONS, Kind
 from onrecord.model.errors import CATALOGUE
 from onrecord.model.record import PARTS, RETENTION, TYPES
@@ -20,8 +20,9 @@ from onrecord.settings import Settings
 from onrecord.web import fields as texts
 from onrecord.web import rules
 from onrecord.web.advice import ADVICE
+from onrecord.web.credentials import SESSION_COOKIE
 from onrecord.web.endpoint import Endpoint, Nothing
-from onrecord.web.openapi import TAGS, about, calls_of
+from onrecord.web.openapi import TAGS, about, about_file, calls_of
 from onrecord.web.pages import Page, Section, Table, markdown
 
 KINDS: Final[dict[Kind, tuple[str, str]]] = {
@@ -45,6 +46,28 @@ KEY_HEADERS: Final = Table(
         for kind, (header, acts) in KINDS.items()
     ),
 )
+IN_PERSON: Final = Table(
+    ("kind", "headers", "acts for"),
+    (
+        (
+            "session",
+            (
+                "`session`",
+                f"the cookie `{SESSION_COOKIE}`; with a POST `X-CSRF-Token` as well",
+                "A person; in an organisation as the member that `X-Entity-User-Xref-Uuid` names.",
+            ),
+        ),
+        (
+            "sdk",
+            (
+                "`sdk`",
+                "`Authorization: Bearer` with the token",
+                "The member whom a token of the embedded app was made for.",
+            ),
+        ),
+    ),
+)
+"""Persons: no permission binds them, their role does."""
 
 
 def pages(rows: Sequence[Endpoint]) -> tuple[Page, ...]:
@@ -81,7 +104,8 @@ def _endpoints(calls: Sequence[Endpoint]) -> Page:
             " try a call in the browser open `/docs/api` on a running server."
         ),
         (
-            "Bodies are JSON objects of at most 1 MiB (`Content-Type: application/json`). Fields"
+            "Bodies are JSON objects of at most 1 MiB (`Content-Type: application/json`), or forms"
+            " (`multipart/form-data`) where a file goes in. Fields"
             " that a call does not know are ignored and named in the header `Ignored-Fields`."
             " Lists in a query are repeated or separated by commas. Times are RFC 3339 in UTC, ids"
             " are UUIDs. A refusal is `application/problem+json` with an `error_code`, explained"
@@ -98,7 +122,10 @@ def _endpoint(row: Endpoint) -> Section:
     else:
         names = " or ".join(_type_name(one) for one in row.answers)
         answer = f"Answers with {names}."
-    fields = None if row.takes is Nothing else _fields_of(row.takes, row.method)
+    if row.also_produces:
+        kinds = " or ".join(f"`{kind}`" for kind in row.also_produces)
+        answer = f"{answer[:-1]}, or with {kinds} where it is asked for."
+    fields = None if row.takes is Nothing else _fields_of(row)
     return Section(_name(row), (f"{row.summary}. {needs}", answer, *more), fields, level=3)
 
 
@@ -121,10 +148,10 @@ def _objects(calls: Sequence[Endpoint]) -> list[Section]:
     return sections
 
 
-def _fields_of(takes: type, method: str) -> Table:
-    """Describe what goes in, from the type that decodes it."""
-    _, components = texts.described([takes], "{name}")
-    schema = components[takes.__name__]
+def _fields_of(row: Endpoint) -> Table:
+    """Describe what goes in, from the type that decodes it, and the files of a form."""
+    _, components = texts.described([row.takes], "{name}")
+    schema = components[row.takes.__name__]
     needed = schema.get("required", [])
     described = []
     for name, shape in schema["properties"].items():
@@ -134,7 +161,11 @@ def _fields_of(takes: type, method: str) -> Table:
             notes.append(f"default `{_spelt(default)}`")
         first = f"{'; '.join(notes)}. " if notes else ""
         described.append(("", (f"`{name}`", _words(shape), first + shape.get("description", ""))))
-    where = "body" if method == "POST" else "query"
+    described += [
+        ("", (f"`{name}`", "file", f"*required*. {about_file(row)}")) for name in row.files
+    ]
+    where = "body" if row.method == "POST" else "query"
+    where = "form" if row.files else where
     return Table((f"in the {where}", "what", "notes"), tuple(described))
 
 
@@ -298,6 +329,15 @@ def _permissions(calls: Sequence[Endpoint]) -> Page:
                 KEY_HEADERS,
             ),
             Section(
+                "Persons",
+                (
+                    ("Permissions are of keys; what a person may do follows from the role. A"
+                    " session ends thirty days after signing in, and after seven days without use;"
+                    " an SDK token when its time is over."),
+                ),
+                IN_PERSON,
+            ),
+            Section(
                 "What a key may do",
                 (),
                 Table(
@@ -322,7 +362,7 @@ def _settings() -> Page:
     ]  # fmt: skip
     organisation = [
         (f"org-{row.name}", (f"`{row.name}`", _shown(row.default), row.meaning))
-        for row in organisations.SETTINGS.values()
+        for row in organisation_settings.SETTINGS.values()
     ]
     return Page(
         "settings",
@@ -367,7 +407,7 @@ def _shown(value: Any) -> str:
         return ", ".join(f"`{one}`" for one in value) or "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return "none" if value in {None, ""} else f"`{value}`"
+    return f"`{value}`" if value or value == 0 else "none"
 
 
 # -- entry types ---------------------------------------------------------------------------------

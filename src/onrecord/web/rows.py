@@ -2,14 +2,50 @@
 
 from typing import Final
 
-from onrecord.web import butler, chat_service, contacts, docs, entity_service, groups, operations
+from onrecord.web import (
+    api_keys,
+    app_service,
+    avatars,
+    bounces,
+    butler,
+    chat_service,
+    contacts,
+    docs,
+    entity_service,
+    exports,
+    groups,
+    imports,
+    invitations,
+    jobs,
+    members,
+    operations,
+    organisation,
+    outbox,
+    scim,
+    sdk,
+    terms,
+)
 
 ROWS: Final = (
     *entity_service.ROWS,
+    *members.ROWS,
+    *avatars.ROWS,
     *groups.ROWS,
+    *api_keys.ROWS,
+    *organisation.ROWS,
+    *invitations.ROWS,
+    *terms.ROWS,
+    *jobs.ROWS,
+    *exports.ROWS,
+    *imports.ROWS,
     *chat_service.ROWS,
     *contacts.ROWS,
     *butler.ROWS,
+    *app_service.ROWS,
+    *sdk.ROWS,
+    *scim.ROWS,
+    *bounces.ROWS,
+    *outbox.ROWS,
     *operations.ROWS,
     *docs.ROWS,
 )

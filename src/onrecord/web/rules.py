@@ -50,11 +50,28 @@ SECTIONS: Final = (
 Staff side are the roles 1 system_admin, 2 user_admin and 3 staff; client side are 4 client and
 5 partner. *A partner counts as a client everywhere.* Role 6 is the Butler, who is no person.
 
-A member is made `pending`. In this version no mail is sent; the operator completes joining with
-`onrecord member activate --member UUID --username U --password P`, and the member is `active`.
-A `suspended` member cannot act, but is shown as `unavailable` and keeps chats and groups. An
-`inactive` one is gone; the email stays taken. A member who acts must be active
-([RF024](errors#RF024)).
+A member is made `pending` and invited by mail, unless `send_invitation` is false. A reminder
+follows daily for 30 days, each with a fresh link; *only the newest link works*, and sending again
+kills the older ones. Mail that comes back makes the invitation `bounced`, and nobody is reminded
+at that address. Whoever opens the link makes an account or signs in to one, accepts the terms and
+gives the code that is sent to the phone, or to the email where no phone is known or no texts are
+sent; then the member is `active`, the Butler welcomes the member, and tells the staff of a new
+client. An account is a member of an organisation once. A new version of the terms asks everybody
+again; it shuts nobody out. A `suspended` member cannot act, but is shown as `unavailable` and
+keeps chats and groups. A member who acts must be active ([RF024](errors#RF024)).
+
+*The end of a membership* (`destroy`) makes a member `inactive`: out of every chat (as a former
+participant), every group and every list of contacts, with the keys stopped; a pending invitation
+is revoked. What was said stays, and email and identifier stay taken until they are changed, which
+they can be in every state. `restore` brings the member back without the old chats and groups; a
+client lands in the default group, and who never joined is `pending` and can be invited again.
+Refused is what would leave clients in a group without active staff ([RB011](errors#RB011)) or an
+organisation without an active system administrator ([RB018](errors#RB018)). Roles change within a
+side only ([RB010](errors#RB010)).
+
+*Contact data has layers.* `primary_email` and `primary_phone_number` are for administrators,
+invitations and codes; `emails` and `phone_numbers` stand on the card that contacts see. Changing
+one never changes another.
 
 *Groups decide who sees whom.* A client's contacts are the staff in the client's groups. A
 member of staff has everybody in the own groups as contacts, and finds all other staff in the
@@ -169,11 +186,37 @@ shown: the Butler is the author.
 """),
     ),
     Section(
+        "Provisioning",
+        _paragraphs("""
+An identity provider such as Entra ID or Okta speaks SCIM 2.0 under `/scim/v2`. Give it that
+address and, as bearer token, the id of a system key whose sole permission is
+[can_provision](permissions#can_provision), a dot, and the secret. Such a key opens nothing else.
+
+*Users* are staff; clients are not there. `userName` is the primary email, `externalId` the
+identifier, `emails` and `phoneNumbers` the contact card. New users are invited. `active: false`
+suspends, or revokes an invitation; `true` takes that back, and restores. DELETE ends the
+membership: the user stays readable with `active: false`, since the member stays on record.
+`roles` takes `staff` and `user_admin`; system administrators are made by each other.
+
+*Groups* are the organisation's, with the staff in them; clients in them stay. Only an empty one
+can be deleted.
+
+Rules that the present state stands against are 409. Our code begins the `detail` of an error.
+Attributes that are not kept are ignored, and named in `Ignored-Fields`.
+"""),
+    ),
+    Section(
         "Keys",
         _paragraphs("""
-The operator makes keys with `onrecord key create`, which prints id and secret, the secret this
-once. [Permissions](permissions) lists kinds and headers. Reading and writing are separate
-permissions, and neither implies the other; a key's permissions never change.
+Keys are made by the operator with `onrecord key create`, or by a system key with
+`can_write_admin` in
+[POST api-keys/create](endpoints#post-entity-servicesys-apiapi-keyscreate); the secret is shown
+this once. [Permissions](permissions) lists kinds and headers. Reading and writing are separate
+permissions, and neither implies the other.
+
+A key hands out no permission that it lacks itself: not by making a key, not by adding to one, not
+by rotating one that can do more. Permissions of chats, which no system key can hold, and
+`can_provision` go with `can_write_admin`: it is the permission of an administrator.
 
 *Super keys* belong to the installation: made without `--org`, with at least one `--cidr`, for
 example `onrecord key create --kind super --name Directory --permission can_read_admin --cidr

@@ -14,20 +14,24 @@ from time import perf_counter
 from typing import Any, Final
 
 from onrecord.app import App
-from onrecord.domain import keys
+from onrecord.domain import keys, sessions, verdicts
 from onrecord.model import times
 from onrecord.model.access import Actor, Origin
 from onrecord.model.errors import CATALOGUE, RETRY_AFTER_SECONDS, FieldError, Refusal
 from onrecord.store.db import Caller, Item, Session, Unavailable
 from onrecord.store.work import Work
-from onrecord.web import credentials, idempotency
+from onrecord.web import credentials, idempotency, multipart, scim_errors
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import (
+    SCIM,
+    SCIM_JSON,
     Answer,
     Endpoint,
     Nothing,
     Routes,
     decode_body,
+    decode_form,
+    decode_object,
     decode_query,
     parse_query,
 )
@@ -92,10 +96,10 @@ class Server:
         try:
             answer = await self._answer(scope, receive, headers, origin, extra)
         except Refusal as refusal:
-            answer = self._refused(refusal, origin)
+            answer = self._refused(refusal, origin, scope["path"])
         except Unavailable as error:
             log.warning("unavailable: %s", error, extra={"request_id": origin.request_id})
-            answer = self._refused(Refusal("RX503"), origin)
+            answer = self._refused(Refusal("RX503"), origin, scope["path"])
         except Exception:
             log.exception(
                 "unexpected failure of %s %s",
@@ -103,7 +107,7 @@ class Server:
                 scope["path"],
                 extra={"request_id": origin.request_id},
             )
-            answer = self._refused(Refusal("RX500"), origin)
+            answer = self._refused(Refusal("RX500"), origin, scope["path"])
         if log.isEnabledFor(logging.DEBUG):
             told = {"request_id": origin.request_id}
             log.debug("%s %s %d", scope["method"], scope["path"], answer.status, extra=told)
@@ -135,16 +139,27 @@ class Server:
             query,
             raw_query,
             address,
-            Caller(None, origin),
+            Caller(None, origin, wake=self.app.wake),
             extra=extra,
+            variable=scope["path"].rpartition("/")[2],
             fault=fault,
         )
         if endpoint.kinds:
-            call.credential = credentials.credential_of(headers, query, address)
+            call.credential = credentials.credential_of(
+                headers,
+                query,
+                address,
+                posts=endpoint.method != "GET",
+                secure=self.app.settings.secure_cookies,
+            )
             await self._authenticate(call)
         before = call.caller.actor
-        taken = await self._taken(call, receive)
-        answer = await self._run(call, taken)
+        try:
+            taken = await self._taken(call, receive)
+            answer = await self._run(call, taken)
+        finally:
+            if call.form is not None:
+                call.form.close()
         if call.caller.actor is not before and call.caller.actor is not None:
             self._remember(call.place, call.caller.actor)
         return answer
@@ -187,7 +202,7 @@ class Server:
         # garbage collector busy.
         async def judge(session: Session) -> Actor:
             try:
-                return await keys.judge(session, credential, demand)
+                return await verdicts.judge(session, credential, demand)
             except Refusal as refusal:
                 self._actors.pop(place, None)
                 self._count_denied(credential, refusal)
@@ -202,10 +217,16 @@ class Server:
             actor = await self.app.store.ask(judge)
             self._remember(place, actor)
         call.caller.actor = actor
-        key = actor.key
+        key, account = actor.key, actor.account
         if key is not None:
             call.extra.extend(self.limits.count_request(key.id, key.rate_limit))
             self.app.used[key.id] = times.now()
+        if account is not None:
+            call.extra.extend(self.limits.count_request(call.who, None))
+            self.app.seen[account.session_id] = times.now()
+        if credential.is_first_use:
+            await self.app.store.write(call.caller, sessions.note_first_use)
+            credential.is_first_use = False
 
     def _remember(self, place: tuple[Any, ...], actor: Actor) -> None:
         """Remember a verdict reached on what is committed; one of a work only after its commit."""
@@ -216,11 +237,12 @@ class Server:
     def _count_denied(self, credential: keys.Credential, refusal: Refusal) -> None:
         if credential.key is not None:
             self.app.count_denied(credential.key, refusal.code)
-        if credential.key is None:
+        unknown = credential.key is None and not credential.is_known
+        if unknown:
             # Not the id itself: it may be a secret pasted into the wrong place.
             log.info("unknown key of kind %s from %s", credential.kind, credential.address)
             self.metrics.unknown_keys[credential.kind] += 1
-        if refusal.code == "RU001":
+        if refusal.code == "RU001" or (refusal.code == "RU010" and unknown):
             self.limits.failed(str(credential.address) if credential.address else None)
 
     # -- what is asked ---------------------------------------------------------------------------
@@ -238,6 +260,8 @@ class Server:
                 taken, ignored = decode_query(call.endpoint, call.query)
                 _name_ignored(call, ignored)
                 return taken
+            if call.endpoint.method == "DELETE":
+                return call.endpoint.takes()
             return await _decoded(call, receive)
         except Refusal:
             await self.make_sure(call.caller)
@@ -271,21 +295,14 @@ class Server:
                 return Answer(encode(await endpoint.handler(work, taken)))
 
             return await self.app.store.read(call.caller, read)
-
-        async def write(work: Work) -> Answer:
-            return await idempotency.answered_once(
-                work, call, lambda: endpoint.handler(work, taken)
-            )
-
-        written = await self.app.store.write(call.caller, write)
-        if call.caller.actor is not None:
-            self.app.bell.ring(call.caller.actor.entity_id)
-        return written
+        return await idempotency.written(call, lambda work: endpoint.handler(work, taken))
 
     # -- problems --------------------------------------------------------------------------------
 
-    def _refused(self, refusal: Refusal, origin: Origin) -> Answer:
+    def _refused(self, refusal: Refusal, origin: Origin, path: str) -> Answer:
         self.metrics.refusals[refusal.code] += 1
+        if path.startswith(SCIM):
+            return scim_errors.told(refusal)
         return problem(refusal, origin.request_id, self.app.settings.public_url)
 
 
@@ -330,7 +347,9 @@ def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
 
 
 async def _decoded(call: Call, receive: Receive) -> Any:
-    """Read and decode a JSON body; RB026, RB024, RB001 to RB003."""
+    """Read and decode a body; RB026, RB024, RB001 to RB003, and RB016 for a file of a form."""
+    if call.endpoint.consumes == "multipart/form-data":
+        return await _decoded_form(call, receive)
     kind = call.headers.get(b"content-type")
     if kind is not None and not _JSON.fullmatch(kind):
         raise Refusal("RB026", "The content type must be application/json")
@@ -340,7 +359,19 @@ async def _decoded(call: Call, receive: Receive) -> Any:
     except TimeoutError:
         raise Refusal("RB001", "The body did not arrive in time") from None
     call.idempotency = idempotency.asked_for(call)
+    if call.endpoint.consumes == SCIM_JSON:
+        return decode_object(call.body)
     taken, ignored = decode_body(call.endpoint, call.body)
+    _name_ignored(call, ignored)
+    return taken
+
+
+async def _decoded_form(call: Call, receive: Receive) -> Any:
+    limits = multipart.Limits(call.endpoint.files, call.endpoint.file_limit)
+    call.form = await multipart.read_form(receive, call.headers, limits)
+    call.body = call.form.digest
+    call.idempotency = idempotency.asked_for(call)
+    taken, ignored = decode_form(call.endpoint, call.form.fields)
     _name_ignored(call, ignored)
     return taken
 

@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -81,14 +81,22 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, furnish: Callable[[App, str], Awaitable[None]] | None = None) -> None:
+Furnish = Callable[[App, str], Awaitable[None]]
+RunJobs = Callable[[App], Coroutine[Any, Any, None]]
+
+
+def serve(
+    settings: Settings, furnish: Furnish | None = None, run_jobs: RunJobs | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM; `furnish` is run before the first request.
+
+    `run_jobs` runs beside the requests; without it jobs wait for another process.
 
     Raises what `app.start` raises, and OSError when the address cannot be listened on.
     """
     log_to_stderr(settings.log_level)
     with suppress(KeyboardInterrupt):
-        uvloop.run(_serve(settings, furnish))
+        uvloop.run(_serve(settings, furnish, run_jobs))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -115,7 +123,7 @@ def _calm_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _serve(settings: Settings, furnish: Callable[[App, str], Awaitable[None]] | None) -> None:
+async def _serve(settings: Settings, furnish: Furnish | None, run_jobs: RunJobs | None) -> None:
     async with composition.running(settings) as running:
         config = uvicorn.Config(
             Server(running, ROWS),
@@ -136,10 +144,15 @@ async def _serve(settings: Settings, furnish: Callable[[App, str], Awaitable[Non
         listener.listen(config.backlog)  # whoever reads the line below may connect at once
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        running.start_jobs()
+        running.address = address
+        running.start_jobs(run_jobs)
         if furnish is not None:
             await furnish(running, address)
         logging.getLogger("onrecord").info("serving on %s", address)
+        if not (running.can_mail or running.can_text):
+            logging.getLogger("onrecord").warning(
+                "neither mail nor texts are set: `onrecord account code` shows codes for signing in"
+            )
         _calm_the_collector()
         server = _Uvicorn(config)
         server.app = running

@@ -135,7 +135,7 @@ async def _one_slice(
 async def _keep(work: Work, call: Call, number: int, answer: bytes) -> None:
     if call.idempotency is None:
         return
-    until = times.now() + idempotency.ANSWERS_KEPT
+    until = times.now() + idempotency.kept_for(work.actor)
     key, request = call.idempotency.key, call.idempotency.request
     scope = work.actor.scope
     if not await access.keep_slice(work.db, scope, key, number, request, answer, until):
