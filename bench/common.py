@@ -288,7 +288,7 @@ def answering(
     with contextlib.closing(connection):
         connection.request(method, path, body or None, headers)
         answer = connection.getresponse()
-        if answer.status != HTTPStatus.OK:
+        if answer.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
             raise SystemExit(f"{path}: {answer.status} {answer.read()[:500]!r}")
         yield answer
 
