@@ -87,6 +87,9 @@ class Crowd:
         threads = [threading.Thread(target=self._write, args=(chat,)) for chat in self.chats]
         for thread in threads:
             thread.start()
+        # On a busy machine the first answer may take longer than the moment is away.
+        while not self.notes.answered and any(thread.is_alive() for thread in threads):
+            time.sleep(0.01)
         moment()
         self.server.kill()
         for thread in threads:
