@@ -27,13 +27,16 @@ def outbox(make_world: Any) -> World:
 def put(world: World) -> None:
     """Put a mail and a text into the outbox, in this order."""
 
-    async def act(work: Any) -> None:
+    async def mail(work: Any) -> None:
         values = {"first_name": "<Nell>", "token": "a-token"}
         await post.mail(work, to="nell@example.com", template="invitation", values=values)
+
+    async def code(work: Any) -> None:
         await post.code(work, channel="sms", to="+442079460001", code="042117")
 
-    world.work(world.cast.firm, act)
-    world.run(worker.run_due(world.app))
+    for act in (mail, code):
+        world.work(world.cast.firm, act)
+        world.run(worker.run_due(world.app))
 
 
 def test_kept_messages_are_read_the_newest_first_with_their_links_and_codes(outbox: World) -> None:
