@@ -34,7 +34,7 @@ from onrecord.store import imports as import_rows
 from onrecord.store import invitations as invitation_rows
 from onrecord.store.invitations import Waiting
 from onrecord.store.work import Work
-from onrecord.web import app_service
+from onrecord.web import account, app_service
 from onrecord.web.endpoint import Endpoint, Nothing
 from onrecord.web.rows import ROWS as ALL_ROWS
 from tests.cast import PASSWORD, Cast, Person, Shown
@@ -82,7 +82,7 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: PLR0911
     """Give a good request for a row; with another number it is another request."""
     cast = world.cast
     of_persons.revive(world, row)
-    if row in app_service.ROWS and row.method == "POST":
+    if row in (*app_service.ROWS, *account.ROWS) and row.method == "POST":
         return Good(json=of_persons.body_for(world, row, number))
     if row.path.startswith(f"{ENTITY}/entity-memberships/create"):
         group = {"new_group_name": f"Circle {number}"} if row.path.endswith("/v2") else {}

@@ -3,6 +3,7 @@
 from typing import Final
 
 from onrecord.web import (
+    account,
     api_keys,
     app_service,
     avatars,
@@ -42,6 +43,7 @@ ROWS: Final = (
     *contacts.ROWS,
     *butler.ROWS,
     *app_service.ROWS,
+    *account.ROWS,
     *sdk.ROWS,
     *scim.ROWS,
     *bounces.ROWS,
