@@ -12,6 +12,7 @@ import pytest
 from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS
 from onrecord.web.openapi import PAGES, TAGS
 from onrecord.web.rows import ROWS
+from tests.conftest import MakeWorld
 from tests.world import World, accepted
 
 PAGE_PATHS = [f"/docs/{name}" if name else "/docs" for name in NAVIGATION]
@@ -245,3 +246,12 @@ def test_pages_and_files_are_marked_as_such() -> None:
         assert row.tags == (PAGES,) or set(row.tags) <= TAGS.keys(), (
             "say in openapi.TAGS what it is"
         )
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/api", "/docs/errors"])
+def test_every_page_says_so_where_mail_is_not_sent(
+    path: str, make_world: MakeWorld, sqlite_world: World
+) -> None:
+    band = "Mail and texts are not sent"
+    assert band in make_world(dev_outbox=True).get(path).text
+    assert band not in sqlite_world.get(path).text

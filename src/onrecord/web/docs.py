@@ -143,7 +143,14 @@ NAVIGATION: Final = {
 }
 
 
-def _page(name: str, title: str, main: str, *, viewer: bool = False) -> File:
+_BAND: Final = (
+    '<div class="band" role="status">Mail and texts are not sent:'
+    ' they are kept in the <a href="/dev/outbox">outbox</a>.</div>'
+)
+"""What every page of a server says that keeps its messages (`--dev-outbox`)."""
+
+
+def _page(call: Call, name: str, title: str, main: str, *, viewer: bool = False) -> File:
     links = []
     for target, (words, _) in NAVIGATION.items():
         here = ' aria-current="page"' if target == name else ""
@@ -165,6 +172,7 @@ def _page(name: str, title: str, main: str, *, viewer: bool = False) -> File:
             *head,
             "</head>\n<body>",
             '<a class="skip" href="#main">To the content</a>',
+            *([_BAND] if call.app.settings.dev_outbox else []),
             (
                 f'<nav class="bar" aria-label="Documentation"><strong>OnRecord</strong>'
                 f" {' '.join(links)}</nav>"
@@ -229,17 +237,19 @@ done</code></pre>
 """
 
 
-def _start(address: str) -> File:
+def _start(call: Call) -> File:
     cards = "\n".join(
         f'<li><a href="/docs/{name}">{words}</a><p>{about}</p></li>'
         for name, (words, about) in NAVIGATION.items()
         if name
     )
     kinds = pages.html_table(reference.KEY_HEADERS)
+    settings = call.app.settings
+    address = settings.public_url or f"http://{settings.host}:{settings.port}"
     main = _START.format(
         version=__version__, cards=cards, kinds=kinds, address=html.escape(address)
     )
-    return _page("", "Documentation", main)
+    return _page(call, "", "Documentation", main)
 
 
 _NO_SCRIPT: Final = (
@@ -250,9 +260,7 @@ _NO_SCRIPT: Final = (
 
 async def get_start(call: Call, _: Nothing) -> Answer:
     """Give the page that leads to the others."""
-    settings = call.app.settings
-    address = settings.public_url or f"http://{settings.host}:{settings.port}"
-    return _kept(call, lambda _: _start(address)).answer(call)
+    return _kept(call, lambda _: _start(call)).answer(call)
 
 
 async def lead_to_start(_: Call, __: Nothing) -> Answer:
@@ -264,7 +272,7 @@ async def get_viewer(call: Call, _: Nothing) -> Answer:
     """Give the page on which the specification is read and tried."""
     main = f'<h1 class="unseen">API</h1><div id="viewer"></div>{_NO_SCRIPT}'
     # In a thread: reading and packing the viewer takes a tenth of a second, once.
-    make = partial(_page, "api", "API", main, viewer=True)
+    make = partial(_page, call, "api", "API", main, viewer=True)
     return (await asyncio.to_thread(_kept, call, lambda _: make())).answer(call)
 
 
@@ -274,7 +282,7 @@ async def get_page(call: Call, _: Nothing) -> Answer:
     def make(rows: Sequence[Endpoint]) -> File:
         name = call.endpoint.path.rpartition("/")[2]
         page = next(one for one in reference.pages(rows) if one.name == name)
-        return _page(name, page.title, pages.html_of(page))
+        return _page(call, name, page.title, pages.html_of(page))
 
     return _kept(call, make).answer(call)
 
