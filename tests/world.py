@@ -44,6 +44,8 @@ class World:
         )
         self._own_runner = runner is None
         self.runner = runner or asyncio.Runner()
+        self.prepared: dict[str, list[str]] = {}
+        """Uuids of what was made beforehand for many calls, whatever these make of it."""
         self.app: App
         self.server: Server
         self._running = False

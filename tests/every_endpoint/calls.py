@@ -198,9 +198,9 @@ def _about_a_member(world: World, act: str, number: int) -> Good:
 
 def _member(world: World, act: str, number: int) -> str:
     """A member of staff who is made for one call, in the state and with what it needs."""
-    named = "SELECT uuid FROM member WHERE last_name = $1"
 
-    async def prepare(work: Work) -> None:
+    async def prepare(work: Work) -> list[str]:
+        uuids = []
         for each in range(_MEMBERS):
             made = await members.add(
                 work,
@@ -214,10 +214,12 @@ def _member(world: World, act: str, number: int) -> str:
                 await invitations.invite(work, made)
             if act == "avatar/remove":
                 await avatars.change(work, made, A_PICTURE)
+            uuids.append(made.uuid)
+        return uuids
 
-    if not world.rows(named, f"Made for {act} 0"):
-        world.work(world.cast.firm, prepare)
-    return str(world.rows(named, f"Made for {act} {number}")[0][0])
+    if act not in world.prepared:
+        world.prepared[act] = world.work(world.cast.firm, prepare)
+    return world.prepared[act][number]
 
 
 A_PICTURE = [Picture(size, f"{size:032x}", "image/webp", b"a picture") for size in AVATAR_SIZES]
@@ -417,20 +419,22 @@ def _about_keys(world: World, act: str, number: int) -> dict[str, Any]:
 
 def _key(world: World, number: int) -> str:
     """A key that is made for one call."""
-    named = "SELECT uuid FROM api_key WHERE name = $1"
 
-    async def prepare(work: Work) -> None:
+    async def prepare(work: Work) -> list[str]:
+        uuids = []
         for each in range(_KEYS):
-            await keys.create(
+            made = await keys.create(
                 work,
                 kind=Kind.MASTER_USER,
                 name=f"Made for {each}",
                 permissions=["can_read_chat"],
             )
+            uuids.append(made.api_key_uuid)
+        return uuids
 
-    if not world.rows(named, "Made for 0"):
-        world.work(world.cast.firm, prepare)
-    return str(world.rows(named, f"Made for {number}")[0][0])
+    if "keys" not in world.prepared:
+        world.prepared["keys"] = world.work(world.cast.firm, prepare)
+    return world.prepared["keys"][number]
 
 
 _CHAT_ACTS = frozenset(
