@@ -357,8 +357,9 @@ def _compare_messages(
         "SELECT c.uuid, m.seq, m.position, m.kind, b.uuid, m.at, m.reply_to_seq, m.via, k.uuid,"
         " p.data FROM message m JOIN chat c ON c.id = m.chat_id"
         " LEFT JOIN member b ON b.id = m.member_id LEFT JOIN api_key k ON k.id = m.api_key_id"
-        " LEFT JOIN part p ON p.entity_id = c.entity_id AND p.position = m.position"
-        " AND p.name = 'text' WHERE c.entity_id = $1 ORDER BY c.id, m.seq",
+        " LEFT JOIN part p ON p.entity_id = c.entity_id AND p.chat_id = c.id"
+        " AND p.position = m.position AND p.name = 'text'"
+        " WHERE c.entity_id = $1 ORDER BY c.id, m.seq",
         number,
     ):
         chat, seq, *rest, data = row
