@@ -6,10 +6,11 @@ Everything is fixed: the key, the salts, the ids and the times.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from onrecord.proof import archive, canonical, merkle, note
+from onrecord.proof import archive, canonical, chat, merkle, note
 from onrecord.proof.checkpoint import Checkpoint
 
 ENTITY = "f4b9b8c6-2a3e-4d5f-8a1b-1c2d3e4f5a66"
@@ -99,8 +100,8 @@ def small_record() -> Record:
     """Return a day of a small firm: two chats, six messages, one part erased."""
     record = Record()
     record.add("member.created", {"profile": {"first_name": "Zoë", "last_name": "Åström"}})
-    for chat in CHATS:
-        record.add_to_chat(chat, "chat.created")
+    for one in CHATS:
+        record.add_to_chat(one, "chat.created")
     for number, text in enumerate(("Good morning", "שלום", "💼 ready", "line\nbreak", '"so"', "")):
         record.add_to_chat(
             CHATS[number % 2], "message.sent", {"text": text, "address": f"203.0.113.{number}"}
@@ -153,3 +154,101 @@ def sealed(
 def archive_of(record: Record, signer: Signer = SIGNER) -> bytes:
     """Return the whole sealed archive of a record."""
     return sealed([header(record, signer=signer), *entry_lines(record)], len(record.leaves), signer)
+
+
+# -- one chat ---------------------------------------------------------------------------------
+
+
+def chat_header(record: Record, chat_uuid: str, **changed: object) -> bytes:
+    """Return the header line of the record of a chat; members can be changed after they were made.
+
+    The window is the whole chat as of the end of the record, or what ``window`` gives.
+    """
+    frontier = record.frontier()
+    stated = Checkpoint(ORIGIN, frontier.size, frontier.root())
+    last = record.chats[chat_uuid][0]
+    line = chat.header_line(
+        origin=ORIGIN,
+        entity_uuid=ENTITY,
+        chat_uuid=chat_uuid,
+        as_of=frontier.size,
+        checkpoint=SIGNER.sign(stated.text()),
+        keys=[SIGNER.key],
+        window=(1, last, last),
+    )
+    value = canonical.decode(line[:-1])
+    assert isinstance(value, dict)
+    return canonical.encode(value | changed) + b"\n"
+
+
+def chat_lines(
+    record: Record,
+    chat_uuid: str,
+    *,
+    window: tuple[int, int] | None = None,
+    withheld: Sequence[str] = (),
+    later: Sequence[bytes] = (),
+) -> list[bytes]:
+    """Return all lines of the record of a chat but the seal, made in the plainest way.
+
+    ``later`` are erasures above the end of the record.
+    """
+    last_of_chat = record.chats[chat_uuid][0]
+    first, last = window or (1, last_of_chat)
+    lines, proven, gone = [], {}, set()
+    for position, (leaf, parts) in enumerate(zip(record.leaves, record.parts, strict=True), 1):
+        entry = _entry(leaf)
+        if entry.get("chat_uuid") == chat_uuid and first <= _int(entry["chat_index"]) <= last:
+            shown = {name: part for name, part in parts.items() if name not in withheld}
+            lines.append(chat.entry_line(leaf, shown))
+            proven[position - 1] = merkle.leaf_hash(leaf)
+            gone |= {(position, name) for name, part in shown.items() if part is None}
+    for position, leaf in enumerate([*record.leaves, *later], 1):
+        entry = _entry(leaf)
+        data = entry["data"]
+        if entry["type"] != "content.erased" or position - 1 in proven:
+            continue
+        assert isinstance(data, dict)
+        if {(data["position"], part) for part in data["parts"]} & gone:
+            lines.append(chat.erasure_line(leaf))
+            if position <= len(record.leaves):
+                proven[position - 1] = merkle.leaf_hash(leaf)
+    header = chat_header(
+        record,
+        chat_uuid,
+        entries=last - first + 1,
+        first_index=first,
+        last_index=last,
+        withheld=sorted(withheld),
+    )
+    leaves = list(map(merkle.leaf_hash, record.leaves))
+    plan = merkle.multiproof_plan(sorted(proven), len(leaves))
+    hashes = [merkle.fold([_node(leaves, node) for node in element]) for element in plan]
+    return [header, *lines, *chat.proof_lines(hashes)]
+
+
+def chat_of(record: Record, chat_uuid: str, signer: Signer = SIGNER, **how: Any) -> bytes:
+    """Return the whole sealed record of a chat; see ``chat_lines``."""
+    return sealed_chat(chat_lines(record, chat_uuid, **how), len(record.leaves), signer)
+
+
+def sealed_chat(lines: Sequence[bytes], as_of: int, signer: Signer = SIGNER) -> bytes:
+    """Return the file of these lines with a seal that fits them."""
+    return sealed(lines, as_of, signer, lambda sealer: sealer.text(chat.KIND, ORIGIN, as_of))
+
+
+def _entry(leaf: bytes) -> dict[str, object]:
+    entry = canonical.decode(leaf)
+    assert isinstance(entry, dict)
+    return entry
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _node(leaves: Sequence[bytes], node: merkle.Node) -> bytes:
+    """Return the hash of a complete node, from all the leaves under it."""
+    begin = node.index << node.level
+    return merkle.Frontier().extend(leaves[begin : begin + (1 << node.level)]).root()

@@ -28,6 +28,13 @@ def test_the_frozen_archive_is_made_and_verified_as_it_was() -> None:
     assert report.ok, report.problem
 
 
+def test_the_frozen_record_of_a_chat_is_made_and_verified_as_it_was() -> None:
+    path = make.FOLDER / "chat.jsonl"
+    assert path.read_bytes() == make.chat()
+    report = verify.verify(path, [SIGNER.key])
+    assert report.ok, report.problem
+
+
 def test_the_frozen_entries_and_parts_hash_as_they_did() -> None:
     for vector in frozen("entries"):
         leaf = str(vector["leaf"]).encode()

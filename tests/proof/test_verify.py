@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from onrecord.proof import archive, canonical, entries, merkle, verify
+from onrecord.proof import archive, canonical, entries, merkle, verify, verify_archive
 from onrecord.proof.checkpoint import Checkpoint
+from onrecord.proof.statements import Judge
 from tests.proof import sealing
 from tests.proof.sealing import CHATS, ENTITY, ORIGIN, SIGNER, STRANGER, Record
 
@@ -65,7 +66,7 @@ def test_the_signer_is_compared_with_the_keys_given(tmp_path: Path) -> None:
 def test_work_shared_among_processes_gives_the_same_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "BLOCK_BYTES", 700)
+    monkeypatch.setattr(verify_archive, "BLOCK_BYTES", 700)
     data = sealing.archive_of(sealing.small_record())
     alone = report_on(data, tmp_path, workers=1)
     assert alone.ok, alone.problem
@@ -270,7 +271,7 @@ def test_an_entry_that_breaks_a_rule_is_named_though_all_is_signed(
 def test_seams_between_blocks_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(verify, "BLOCK_BYTES", size)
+    monkeypatch.setattr(verify_archive, "BLOCK_BYTES", size)
     assert report_on(sealing.archive_of(sealing.small_record()), tmp_path).ok
     for position, change, named in WRONG:
         record = sealing.small_record()
@@ -349,8 +350,8 @@ def test_a_block_is_read_anew_by_the_process_that_examines_it(tmp_path: Path) ->
     lines = sealing.entry_lines(sealing.small_record())
     path = tmp_path / "archive.jsonl"
     path.write_bytes(b"".join(lines))
-    block = verify._Block(path, len(lines[0]), len(lines[1]), 2, ENTITY)
-    assert verify._examine_block(block) == entries.examine(lines[1], 2, ENTITY)
+    block = verify_archive.Block(path, len(lines[0]), len(lines[1]), 2, ENTITY)
+    assert verify_archive.examine_block(block) == entries.examine(lines[1], 2, ENTITY)
 
 
 def test_a_change_that_touches_no_entry_breaks_the_seal(tmp_path: Path) -> None:
@@ -368,7 +369,7 @@ def test_a_file_that_shrinks_meanwhile_is_noticed(
     begin = data.index(b"\n") + 1
     path = tmp_path / "archive.jsonl"
     path.write_bytes(data)
-    monkeypatch.setattr(verify, "_report_signers", lambda _: os.truncate(path, begin))
+    monkeypatch.setattr(Judge, "tell", lambda *_: os.truncate(path, begin))
     report = verify.verify(path)
     assert report.problem == "the file was changed while it was read"
 
@@ -376,10 +377,10 @@ def test_a_file_that_shrinks_meanwhile_is_noticed(
 def test_a_process_killed_meanwhile_is_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(_task: object) -> None:
+    def die(*_: object) -> None:
         raise BrokenExecutor
 
-    monkeypatch.setattr(verify, "_report_signers", die)
+    monkeypatch.setattr(Judge, "tell", die)
     named = "not checked to the end: a process that shared the work was killed"
     assert problem_of(sealing.archive_of(sealing.small_record()), tmp_path) == named
 

@@ -109,6 +109,11 @@ def statements() -> Vectors:
     ]
 
 
+def chat() -> bytes:
+    """Return the record of a chat of the small record, without its source addresses."""
+    return sealing.chat_of(sealing.small_record(), sealing.CHATS[0], withheld=["address"])
+
+
 ALL = {
     "entries": entries,
     "parts": parts,
@@ -127,6 +132,7 @@ def main() -> None:
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     whole = sealing.archive_of(sealing.small_record())
     (FOLDER / "archive.jsonl").write_bytes(whole)
+    (FOLDER / "chat.jsonl").write_bytes(chat())
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def entry_line(leaf: bytes, parts: Mapping[str, tuple[bytes, bytes] | None]) -> 
         name: part and {"bytes": part[1].decode(), "salt": b64encode(part[0]).decode()}
         for name, part in parts.items()
     }
-    return _bounded(spell_entry(leaf.decode(), texts or None).encode() + b"\n")
+    return bounded(spell_entry(leaf.decode(), texts or None).encode() + b"\n")
 
 
 def spell_entry(entry: str, parts: Mapping[str, Mapping[str, str] | None] | None) -> str:
@@ -104,10 +104,10 @@ def seal_line(note: str) -> bytes:
 
 
 def _line(value: dict[str, object]) -> bytes:
-    return _bounded(canonical.encode(value) + b"\n")
+    return bounded(canonical.encode(value) + b"\n")
 
 
-def _bounded(line: bytes) -> bytes:
+def bounded(line: bytes) -> bytes:
     """Return the line; raises ValueError if it is too long for any reader."""
     if len(line) >= LINE_LIMIT:
         raise ValueError(f"a line of {len(line)} bytes is too long for an archive")

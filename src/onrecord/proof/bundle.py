@@ -5,13 +5,21 @@ are the same in every kind of export:
 
 - ``manifest.json``, canonical JSON: what the file is, the checkpoint of exactly its position, the
   keys of all signatures in it, and for every other part its size and SHA-256;
-- ``records.jsonl``, where there is one: the record itself, in the form of ``archive``.
+- ``records.jsonl``: the record itself, in the form of ``archive``, or in that of ``chat`` where
+  the export is one of a chat.
+
+Files that messages carry stand under ``attachments/``: in the export of a chat as
+``attachments/<seq>-<name>``, else as ``attachments/<chat_uuid>/<seq>-<name>``, the number of the
+message in decimal digits. What is not there is named in the manifest under ``missing``, each
+``{"attachment_uuid":"…","chat_uuid":"…","seq":n,…}``. The export of a chat has its transcript
+as ``transcript.pdf``, or in parts as ``transcript-001.pdf`` and so on.
 
 The comment of the ZIP is the signed note over the seal text of all the bytes that precede it, the
 two that give its length included.
 """
 
 from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any, BinaryIO, Final
 
 from onrecord.proof import canonical, entries
@@ -20,6 +28,8 @@ from onrecord.proof.note import VerifierKey
 VERSION: Final = "onrecord-export/v1"
 ENTITIES: Final = "entities"
 """The kind of an export of all member, group and chat records."""
+CHAT: Final = "chat"
+"""The kind of an export of one chat, or of a window of it."""
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.jsonl"
 MANIFEST_LIMIT: Final = 2**26
@@ -31,7 +41,9 @@ MAGIC: Final = b"PK\x03\x04"
 _END: Final = b"PK\x05\x06"
 _END_BYTES: Final = 22
 _COMMENT_LIMIT: Final = 2**16
-_MEMBERS: Final = {
+_Kinds = Mapping[str, type | UnionType]
+
+_MEMBERS: Final[_Kinds] = {
     "as_of": int,
     "at": str,
     "checkpoint": str,
@@ -46,6 +58,12 @@ _MEMBERS: Final = {
     "software": str,
 }
 """The members of a manifest and what they are."""
+_MEMBERS_OF: Final[Mapping[str, _Kinds]] = {
+    CHAT: {"chat_uuid": str, "first_index": int, "last_index": int, "versions": dict},
+}
+"""Those that only some kinds of export have."""
+_OPTIONAL: Final[_Kinds] = {"missing": list}
+"""Those that are there when there is something to say."""
 
 
 def manifest(
@@ -70,11 +88,17 @@ def manifest(
 def parse_manifest(data: bytes) -> dict[str, Any]:
     """Return what a manifest says, the form of each member checked; raises ValueError."""
     value = canonical.decode(data)
-    if type(value) is not dict or value.keys() != _MEMBERS.keys():
-        raise ValueError(f"it has not exactly the members {', '.join(sorted(_MEMBERS))}")
-    wrong = [name for name, kind in _MEMBERS.items() if not isinstance(value[name], kind)]
-    if wrong or isinstance(value["as_of"], bool):
-        raise ValueError(f"{', '.join(wrong) or 'as_of'} is of another type")
+    kind = value.get("kind") if type(value) is dict else None
+    members = {**_MEMBERS, **_MEMBERS_OF.get(kind if type(kind) is str else "", {})}
+    if type(value) is not dict or value.keys() - _OPTIONAL.keys() != members.keys():
+        raise ValueError(f"it has not exactly the members {', '.join(sorted(members))}")
+    wrong = [
+        name
+        for name, of in {**members, **_OPTIONAL}.items()
+        if name in value and (not isinstance(value[name], of) or isinstance(value[name], bool))
+    ]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is of another type")
     if value["export"] != VERSION:
         raise ValueError(f"the format is {value['export']!r:.60}; this verifier knows {VERSION}")
     uuid, origin = value["entity_uuid"], value["origin"]

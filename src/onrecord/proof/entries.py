@@ -30,11 +30,18 @@ FORM: Final = 1
 ERASURE: Final = "content.erased"
 """The type of the entry that says which parts (``data.parts``) of which ``data.position`` went."""
 
-_Parts = dict[str, dict[str, str] | None]
+Parts = dict[str, dict[str, str] | None]
+"""The parts of a line by name: bytes and salt, None where a part was erased."""
+Entry = dict[str, object]
+"""What an entry says, as it was decoded."""
+MESSAGE: Final = "message.sent"
+FILE: Final = "file"
+"""The part of a message that names the files it carries."""
+
 _LINE: Final = {"entry", "parts"}
 _PART: Final = {"bytes", "salt"}
 _is_uuid = re.compile("[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}").fullmatch
-_TEXT_LIMIT: Final = 300
+TEXT_LIMIT: Final = 300
 _HOUR: Final = len("2026-11-22T10:")
 _is_minute = re.compile(r"[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z").fullmatch
 _is_hash = re.compile("[0-9a-f]{64}").fullmatch
@@ -45,6 +52,16 @@ class Problem(NamedTuple):
 
     position: int
     text: str
+
+
+class File(NamedTuple):
+    """A file that a message carries, as the part ``file`` of its entry names it."""
+
+    chat_uuid: str
+    seq: int
+    attachment_uuid: str
+    size: int
+    sha256: str
 
 
 class Erasure(NamedTuple):
@@ -87,6 +104,7 @@ class Stretch:
     chats: dict[str, ChatStretch] = field(default_factory=dict)
     erased: list[tuple[int, str]] = field(default_factory=list)
     erasures: list[Erasure] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
     problem: Problem | None = None
 
 
@@ -117,7 +135,7 @@ def examine(block: bytes, start: int, entity_uuid: str) -> Stretch:
         try:
             leaves.append(_examine_line(stretch, position, line))
         except ValueError as error:
-            stretch.problem = Problem(position, str(error)[:_TEXT_LIMIT])
+            stretch.problem = Problem(position, str(error)[:TEXT_LIMIT])
             break
     stretch.count = len(leaves)
     stretch.nodes = merkle.complete_nodes(start - 1, leaves)
@@ -126,24 +144,69 @@ def examine(block: bytes, start: int, entity_uuid: str) -> Stretch:
 
 def _examine_line(stretch: Stretch, position: int, line: bytes) -> bytes:
     """Check one line and return the leaf hash of its entry; raises ValueError if it is wrong."""
-    if len(line) >= LINE_LIMIT - 1:
-        raise _WrongError("the line is longer than 1 MiB")
-    text, parts = _open_line(canonical.parse(line))
-    if spell_entry(text, parts).encode() != line:
-        raise _WrongError("the line is JSON, but not in canonical form (RFC 8785)")
-    leaf = text.encode()
-    entry = canonical.decode(leaf)
-    if type(entry) is not dict:
-        raise _WrongError("the entry is not an object")
-    _check_head(stretch, position, entry)
-    _check_chat(stretch, position, entry)
-    _check_parts(stretch, position, entry.get("content"), parts)
-    if entry["type"] == ERASURE:
-        stretch.erasures.append(_erasure(position, entry.get("data")))
+    leaf, entry, parts = open_line(line)
+    check_entry(stretch, position, entry, parts)
     return merkle.leaf_hash(leaf)
 
 
-def _open_line(record: object) -> tuple[str, _Parts | None]:
+def open_line(line: bytes) -> tuple[bytes, Entry, Parts | None]:
+    """Return the stored bytes of an entry, what they say, and its parts, None where it has none.
+
+    ``line`` is without its newline. Raises ValueError for what is not in canonical form.
+    """
+    if len(line) >= LINE_LIMIT - 1:
+        raise _WrongError("the line is longer than 1 MiB")
+    text, parts = _text_and_parts(canonical.parse(line))
+    if spell_entry(text, parts).encode() != line:
+        raise _WrongError("the line is JSON, but not in canonical form (RFC 8785)")
+    leaf = text.encode()
+    return leaf, open_entry(leaf), parts
+
+
+def open_entry(leaf: bytes) -> Entry:
+    """Return what the stored bytes of an entry say; raises ValueError where they are none."""
+    entry = canonical.decode(leaf)
+    if type(entry) is not dict:
+        raise _WrongError("the entry is not an object")
+    return entry
+
+
+def check_entry(
+    stretch: Stretch,
+    position: int,
+    entry: Entry,
+    parts: Parts | None,
+    withheld: frozenset[str] = frozenset(),
+) -> None:
+    """Check an entry that should stand at ``position``, after those in the stretch.
+
+    Parts under the names in ``withheld`` must not be there. Raises ValueError if it is wrong.
+    """
+    _check_head(stretch, position, entry)
+    _check_chat(stretch, position, entry)
+    content = entry.get("content")
+    if withheld and type(content) is dict:
+        content = {name: content[name] for name in content if name not in withheld} or None
+    _check_parts(stretch, position, content, parts)
+    if parts is not None and FILE in parts and entry["type"] == MESSAGE:
+        _take_files(stretch, entry, parts[FILE])
+    if entry["type"] == ERASURE:
+        stretch.erasures.append(_erasure(position, entry.get("data")))
+
+
+def check_erasure(stretch: Stretch, entry: Entry) -> Erasure:
+    """Check an erasure that stands apart from the run of entries, after those in the stretch.
+
+    Returns what it says; raises ValueError if it is wrong.
+    """
+    position = number(entry, "position")
+    _check_head(stretch, position, entry)
+    if entry["type"] != ERASURE:
+        raise _WrongError(f"its type is {entry['type']!r:.60}, not {ERASURE}")
+    return _erasure(position, entry.get("data"))
+
+
+def _text_and_parts(record: object) -> tuple[str, Parts | None]:
     """Return the text of the entry and its parts, None where the line has none."""
     if type(record) is dict and type(text := record.get("entry")) is str:
         parts = record.get("parts")
@@ -166,11 +229,11 @@ def _open_part(name: str, part: object) -> dict[str, str] | None:
     raise _WrongError(f"its part {name!r:.60} is not bytes and a salt")
 
 
-def _check_head(stretch: Stretch, position: int, entry: dict[str, object]) -> None:
+def _check_head(stretch: Stretch, position: int, entry: Entry) -> None:
     """Check the members that every entry has."""
-    if _number(entry, "v") != FORM:
+    if number(entry, "v") != FORM:
         raise _WrongError(f"its form version is {entry.get('v')!r:.40}; this verifier knows {FORM}")
-    if _number(entry, "position") != position:
+    if number(entry, "position") != position:
         raise _WrongError(f"it calls itself position {entry['position']}")
     if entry.get("entity_uuid") != stretch.entity_uuid:
         raise _WrongError(f"it belongs to another organisation, {entry.get('entity_uuid')!r:.80}")
@@ -204,14 +267,14 @@ def _is_time(at: str) -> bool:
     return written == moment and at[-1] == "Z"
 
 
-def _check_chat(stretch: Stretch, position: int, entry: dict[str, object]) -> None:
+def _check_chat(stretch: Stretch, position: int, entry: Entry) -> None:
     """Check that the chat's index, link and message number go on where they left off."""
     chat = entry.get("chat_uuid")
     if chat is None:
         if "chat_index" in entry or "chat_prev" in entry or "seq" in entry:
             raise _WrongError("it has a place in a chat, but no chat")
         return
-    index, prev = _number(entry, "chat_index"), _number(entry, "chat_prev")
+    index, prev = number(entry, "chat_index"), number(entry, "chat_prev")
     run = stretch.chats.get(chat) if type(chat) is str else None
     if run is None:
         if not is_uuid(chat):
@@ -222,7 +285,7 @@ def _check_chat(stretch: Stretch, position: int, entry: dict[str, object]) -> No
         _check_link(chat, index, prev, run.last_index, run.last)
         run.last, run.last_index = position, index
     if "seq" in entry:
-        _check_seq(stretch, run, position, _number(entry, "seq"))
+        _check_seq(stretch, run, position, number(entry, "seq"))
 
 
 def _check_link(chat: object, index: int, prev: int, last_index: int, last: int) -> None:
@@ -246,7 +309,7 @@ def _wrong_seq(seq: int, due: int) -> str:
     return f"its message number (seq) is {seq} where {due} is due"
 
 
-def _check_parts(stretch: Stretch, position: int, content: object, parts: _Parts | None) -> None:
+def _check_parts(stretch: Stretch, position: int, content: object, parts: Parts | None) -> None:
     """Check the parts of the line against the hashes the entry commits to."""
     if content is None and parts is None:
         return
@@ -274,6 +337,20 @@ def _hash_of(name: str, part: dict[str, str]) -> str:
     return part_hash(salt, part["bytes"].encode())
 
 
+def _take_files(stretch: Stretch, entry: Entry, part: dict[str, str] | None) -> None:
+    """Note the files that a message carries; nobody knows them once the part was erased."""
+    if part is None:
+        return
+    chat, seq = entry.get("chat_uuid"), number(entry, "seq")
+    named = canonical.decode(part["bytes"].encode())
+    for one in named if type(named) is list and named else [None]:
+        facts = one if type(one) is dict else {}
+        uuid, size, digest = (facts.get(name) for name in ("attachment_uuid", "size", "sha256"))
+        if not (is_uuid(uuid) and type(size) is int and type(digest) is str):
+            raise _WrongError(f"its part {FILE!r} is not a list of files")
+        stretch.files.append(File(str(chat), seq, str(uuid), size, digest))
+
+
 def _erasure(position: int, data: object) -> Erasure:
     """Return what a ``content.erased`` entry says."""
     if type(data) is dict:
@@ -284,8 +361,8 @@ def _erasure(position: int, data: object) -> Erasure:
     raise _WrongError("it does not say which parts of which earlier entry were erased")
 
 
-def _number(entry: dict[str, object], name: str) -> int:
-    """Return an integer member; ``true``, which equals 1 in Python, is none."""
+def number(entry: Entry, name: str) -> int:
+    """Return an integer member; ``true``, which equals 1 in Python, is none; else ValueError."""
     value = entry.get(name)
     if type(value) is not int:
         raise _WrongError(f"its {name} is not an integer")
@@ -299,7 +376,7 @@ def _number(entry: dict[str, object], name: str) -> int:
 class Run:
     """The stretches joined so far: what must hold from the first line to the last.
 
-    Memory grows with the number of chats and of erased parts, not with that of entries.
+    Memory grows with the number of chats, of files and of erased parts, not with that of entries.
     """
 
     frontier: merkle.Frontier = field(default_factory=merkle.Frontier)
@@ -308,6 +385,7 @@ class Run:
     parts: int = 0
     erased: int = 0
     explained: int = 0
+    files: list[File] = field(default_factory=list)
     chats: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """By chat: the last index, its position, and the last seq (-1 before any)."""
     unexplained: set[tuple[int, str]] = field(default_factory=set)
@@ -324,6 +402,7 @@ class Run:
         self.at = stretch.last_at or self.at
         self.messages += stretch.messages
         self.parts += stretch.parts
+        self.files += stretch.files
         self._explain(stretch)
         return min(problems, default=None)
 

@@ -11,11 +11,11 @@ Hashes are always 32 bytes of type ``bytes``.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
@@ -122,7 +122,7 @@ class Frontier:
         return b"".join(self.hashes)
 
     @classmethod
-    def from_bytes(cls, size: int, data: bytes) -> Self:
+    def from_bytes(cls, size: int, data: bytes) -> "Frontier":
         """Return the frontier of that size from ``to_bytes``; raises ProofError if it is not."""
         if len(data) % HASH_BYTES:
             raise ProofError(f"{len(data)} bytes are not whole hashes")
@@ -210,21 +210,21 @@ def multiproof_plan(indexes: Sequence[int], size: int) -> list[Element]:
     are sorted and distinct. With none of them the one element is the root (in an empty tree
     there is no element). Raises ProofError for indexes unsorted or outside the tree.
     """
-    _check_indexes(indexes, size)
-    plan: list[Element] = []
+    return list(multiproof_elements(indexes, size))
 
-    def walk(low: int, high: int, first: int, last: int) -> None:
+
+def multiproof_elements(indexes: Sequence[int], size: int) -> Iterator[Element]:
+    """Yield the elements of ``multiproof_plan`` one by one: a proof for many leaves is long."""
+    _check_indexes(indexes, size)
+    stack = [(0, size, 0, len(indexes))] if size else []
+    while stack:
+        low, high, first, last = stack.pop()
         if first == last:
-            plan.append(_cover(low, high))
+            yield _cover(low, high)
         elif last - first < high - low:  # a subtree of which every leaf is asked needs nothing
             middle = _split(low, high)
             cut = bisect_left(indexes, middle, first, last)
-            walk(low, middle, first, cut)
-            walk(middle, high, cut, last)
-
-    if size:
-        walk(0, size, 0, len(indexes))
-    return plan
+            stack += ((middle, high, cut, last), (low, middle, first, cut))
 
 
 def verify_inclusion(
@@ -299,31 +299,43 @@ def root_of_multiproof(
     pairs: list[tuple[int, bytes]] = sorted(
         leaves.items() if isinstance(leaves, Mapping) else leaves
     )
-    indexes = [index for index, _ in pairs]
+    hashes = [leaf for _, leaf in pairs]
+    return fold_multiproof([index for index, _ in pairs], hashes.__getitem__, size, nodes)
+
+
+def fold_multiproof(
+    indexes: Sequence[int], leaf: Callable[[int], bytes], size: int, nodes: Iterable[bytes]
+) -> bytes:
+    """Return the root from the leaf hashes at ``indexes`` and from the nodes as they come.
+
+    ``leaf`` gives the hash of the first of them for 0, of the second for 1, and so on.
+    Memory grows by nothing but the path from the root: nodes may be read from a file meanwhile.
+    Raises ProofError as ``root_of_multiproof`` does.
+    """
     _check_indexes(indexes, size)
-    if not (_are_hashes(nodes) and _are_hashes(leaf for _, leaf in pairs)):
-        raise ProofError("the multiproof holds something that is not a hash of 32 bytes")
     rest = iter(nodes)
 
     def walk(low: int, high: int, first: int, last: int) -> bytes:
         if first == last:
-            return _next(rest)
+            return _hash_of(next(rest, None))
         if high - low == 1:
-            return pairs[first][1]
+            return _hash_of(leaf(first))
         middle = _split(low, high)
         cut = bisect_left(indexes, middle, first, last)
         return node_hash(walk(low, middle, first, cut), walk(middle, high, cut, last))
 
-    root = walk(0, size, 0, len(pairs)) if size else EMPTY_ROOT
+    root = walk(0, size, 0, len(indexes)) if size else EMPTY_ROOT
     if next(rest, None) is not None:
         raise ProofError("the multiproof has too many nodes")
     return root
 
 
-def _next(rest: Iterator[bytes]) -> bytes:
-    node = next(rest, None)
+def _hash_of(node: bytes | None) -> bytes:
+    """Return a hash: else left and right of the node above could be parted elsewhere."""
     if node is None:
         raise ProofError("the multiproof has too few nodes")
+    if len(node) != HASH_BYTES:
+        raise ProofError("the multiproof holds something that is not a hash of 32 bytes")
     return node
 
 
@@ -402,8 +414,12 @@ def tile_root(tile: bytes) -> bytes:
 
 
 def _perfect_root(data: bytes) -> bytes:
-    """Return the root over a power of two of hashes, level by level."""
-    hashes = list(_hashes_of(data))
-    while len(hashes) > 1:
-        hashes = [node_hash(*pair) for pair in zip(hashes[::2], hashes[1::2], strict=True)]
-    return hashes[0]
+    """Return the root over a power of two of hashes, level by level.
+
+    Two hashes that are next to each other are hashed as they lie, a quarter faster.
+    """
+    pair = 2 * HASH_BYTES
+    while len(data) > HASH_BYTES:
+        pairs = range(0, len(data), pair)
+        data = b"".join([sha256(b"\x01" + data[at : at + pair]).digest() for at in pairs])
+    return data

@@ -16,7 +16,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from onrecord.proof import ed25519
 
@@ -71,7 +71,7 @@ class VerifierKey:
         return f"{self.id}+{_to_base64(_TYPE_ED25519 + self.public)}"
 
     @classmethod
-    def parse(cls, vkey: str) -> Self:
+    def parse(cls, vkey: str) -> "VerifierKey":
         """Return the key a vkey spells; raises NoteError for a wrong hash or any other form."""
         name, _, rest = vkey.partition("+")
         hashed, plus, encoded = rest.partition("+")  # the Base64 may hold a plus of its own
