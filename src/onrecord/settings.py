@@ -41,6 +41,12 @@ class Settings:
     database_url: str = _setting(
         "", "postgresql://… of a PostgreSQL database; empty: SQLite in the data directory."
     )
+    files_url: str = _setting(
+        "",
+        "Where files that people send lie: file:///a/directory, or s3://bucket/prefix, where"
+        " ?endpoint=https://… and &region=… may follow and the key stands in AWS_ACCESS_KEY_ID and"
+        " AWS_SECRET_ACCESS_KEY; empty: files in the data directory.",
+    )
     public_url: str = _setting("", "The address under which people reach this server.")
     host: str = _setting("127.0.0.1", "The address to listen on.")
     port: int = _setting(8080, "The port to listen on.")
@@ -92,6 +98,12 @@ class Settings:
         "",
         "The secret with which the mail provider signs what it says about mail that came back;"
         " empty: nothing is taken from it.",
+    )
+
+    clamav: str = _setting(
+        "",
+        "The clamd of ClamAV that looks for malware in what people upload: unix:/path of its"
+        " socket, or host:port; while it is away nothing is taken. Empty: nothing is looked for.",
     )
 
     @property
@@ -209,6 +221,15 @@ def _database(value: Any) -> str:
     return str(value)
 
 
+def _storage(value: Any) -> str:
+    parts = urlsplit(str(value))
+    on_disk = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    if value and not (on_disk or (parts.scheme == "s3" and parts.netloc)):
+        msg = "must be file:///… or s3://bucket/…"
+        raise ValueError(msg)
+    return str(value)
+
+
 def _public(value: Any) -> str:
     parts = urlsplit(str(value))
     if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
@@ -284,9 +305,22 @@ def _text_provider(value: Any) -> str:
     return str(value)
 
 
+def _clamav(value: Any) -> str:
+    given = str(value).strip()
+    host, _, port = given.rpartition(":")
+    if not given or re.fullmatch(r"unix:/[^\x00-\x1f]+", given):
+        return given
+    if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]", host) or not port.isdecimal():
+        msg = "must be unix:/path or host:port"
+        raise ValueError(msg)
+    _port(port)
+    return given
+
+
 _READ: Final[Mapping[str, Any]] = {
     "data_dir": Path,
     "database_url": _database,
+    "files_url": _storage,
     "public_url": _public,
     "host": str,
     "port": _port,
@@ -304,6 +338,7 @@ _READ: Final[Mapping[str, Any]] = {
     "dev_outbox": _switch,
     "bounce_directory": _file,
     "bounce_secret": str,
+    "clamav": _clamav,
 }
 
 
@@ -313,6 +348,7 @@ _HEADINGS: Final = {
     "Where people reach it": ("public_url", "host", "port", "trusted_proxies"),
     "Where things lie": ("database_url", "files_url", "signing_key_file", "secrets_key_file"),
     "Mail and text messages": ("mail_", "sms_", "bounce_", "dev_outbox"),
+    "What people upload": ("clamav",),
     "Limits": ("rate_limit",),
     "Watching it": ("log_level", "metrics_allowed", "security_contact"),
 }

@@ -38,7 +38,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message. `text` is null once it was lawfully erased."""
+    """One message. `text` is null where files came without one, and once it was lawfully erased."""
 
     chat_uuid: str
     seq: int

@@ -140,11 +140,15 @@ AVATAR_SIZES: Final = (64, 128, 256, 512)
 """The sides, in pixels, in which a member's picture is kept and given out."""
 
 
+LOGO_BOXES: Final = {160: (640, 160), 320: (1280, 320)}
+"""The boxes, width and height in pixels, into which an organisation's logo is fitted, by height."""
+
+
 class Picture(NamedTuple):
-    """A square picture that we made ourselves."""
+    """A picture that we made ourselves."""
 
     size: int
-    """Its side, in pixels."""
+    """The side of a square, or the height of the box that it fits into, in pixels."""
     digest: str
     """The first half of the SHA-256 of its bytes, in hexadecimal."""
     content_type: str

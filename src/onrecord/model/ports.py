@@ -1,10 +1,11 @@
 """Protocols of the world outside; `outside` implements them, `app` picks."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Any, Protocol
 
 from onrecord.model.letters import Letter
+from onrecord.model.people import Picture
 
 
 class Held(Exception):  # noqa: N818 - told to the operator as a refusal
@@ -130,4 +131,98 @@ class Passwords(Protocol):
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """Whether a password is the one stored; None costs the same and never is."""
+        ...
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+class Files(Protocol):
+    """Keeps the bytes of attachments, under names of our own making."""
+
+    async def put(self, name: str, source: IO[bytes]) -> None:
+        """Store what the source holds from its beginning; durable when it returns.
+
+        RX503 when there is no room or the storage is away; then nothing is left behind.
+        """
+        ...
+
+    async def size(self, name: str) -> int | None:
+        """Give how many bytes there are under a name; None when there is nothing."""
+        ...
+
+    def pieces(self, name: str, first: int = 0, last: int | None = None) -> AsyncIterator[bytes]:
+        """Give the bytes from `first` to `last`, both included; raises FileNotFoundError."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Delete what is there under a name; nothing there is no error."""
+        ...
+
+    def names(self) -> AsyncIterator[tuple[str, int]]:
+        """Give everything that is stored, and when it was, in microseconds since 1970."""
+        ...
+
+
+class Inspector(Protocol):
+    """Looks into files that people upload, in a child process with limits."""
+
+    async def inspect(self, file: IO[bytes], filename: str) -> str:
+        """Give the content type, by what the file holds and not only by its name.
+
+        RB016, saying which: name and content disagree, encrypted or protected by a password, a
+        bomb, damaged beyond telling.
+        """
+        ...
+
+
+class Scanner(Protocol):
+    """Looks for malware."""
+
+    async def scan(self, file: IO[bytes]) -> None:
+        """RB016 for malware; RX503 when nobody can tell (fail closed)."""
+        ...
+
+
+class Previewer(Protocol):
+    """Draws small pictures of files, in a child process with limits."""
+
+    async def preview(self, file: IO[bytes], content_type: str) -> Picture | None:
+        """Give a picture of the file or its first page; None where there is none to give."""
+        ...
+
+
+# -- transcripts ---------------------------------------------------------------------------------
+
+
+class Job(Protocol):
+    """One transcript on its way to the page."""
+
+    async def add(self, sheet: Mapping[str, Any]) -> None:
+        """Set one sheet more, some pages long; waits while others are under way."""
+        ...
+
+    async def bind(self, about: Mapping[str, Any], attached: Spool, out: Spool) -> None:
+        """Bind the sheets, with a file inside, and write the PDF.
+
+        `about` has `frame` (what stands on every page: title, position, origin), `at` (seconds
+        since 1970), `attachment` (name, content_type, description) and `language`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; what is under way is stopped."""
+        ...
+
+
+class Typesetter(Protocol):
+    """Makes the pages of transcripts: the same bytes of the same text, within its versions."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Give the versions that decide which bytes are made of the same text."""
+        ...
+
+    def begin(self) -> Job:
+        """Begin a transcript; the caller closes it in any case."""
         ...

@@ -28,6 +28,7 @@ RETENTION: Final = {
     "person": "Who somebody is: names, emails, phone numbers, free text about a person.",
     "trace": "From where and under which of the caller's own ids an act was made.",
     "organisation": "Names and settings of the organisation, its groups and its keys.",
+    "review": "Why somebody read other people's chats, and what was looked for.",
 }
 """The retention classes of parts."""
 
@@ -42,6 +43,8 @@ PARTS: Final[Mapping[str, str]] = {
     "name": "organisation",
     "details": "organisation",
     "setting": "organisation",
+    "reason": "review",
+    "filters": "review",
 }
 """Every part's name and its retention class. `address` and `request_id` may be on any entry."""
 
@@ -106,6 +109,13 @@ TYPES: Final[Mapping[str, EntryType]] = {
             access=True,
         ),
         _type(
+            "entity.picture_changed",
+            "An organisation got another logo or avatar or none, `which` says which of the two;"
+            " the part says which picture, by its digest.",
+            data="which has_picture",
+            parts="details",
+        ),
+        _type(
             "setting.changed",
             "A setting got a new value; the value itself is the part.",
             data="key",
@@ -134,7 +144,8 @@ TYPES: Final[Mapping[str, EntryType]] = {
         ),
         _type(
             "account.session_ended",
-            "A session ended before its time: signed out, ended from another device, or replaced.",
+            "A session ended before its time: signed out, ended from another device, or replaced;"
+            " or was renewed: only its token ended, and the session goes on under another.",
             ids="account_uuid",
             data="session_uuid reason",
             access=True,
@@ -444,9 +455,9 @@ TYPES: Final[Mapping[str, EntryType]] = {
         ),
         _type(
             "message.sent",
-            "A message was sent; the first one activates a draft.",
+            "A message was sent: a text, files or both; the first one activates a draft.",
             data="reply_to_seq",
-            parts="text",
+            parts="text file",
             in_chat=True,
         ),
         _type(
@@ -462,8 +473,18 @@ TYPES: Final[Mapping[str, EntryType]] = {
         ),
         _type(
             "export.made",
-            "Something was taken out of the organisation's record, as of a position.",
-            data="kind as_of",
+            "Something was taken out of the organisation's record, as of a position; a transcript"
+            " says of which chat, in which format, and the first and last index in it.",
+            data="kind as_of chat format first_index last_index",
+        ),
+        _type(
+            "record.read",
+            "A reviewer, or a key that may review, listed chats (`act` is list), read messages of"
+            " a chat (read), fetched a file from one (file), or took one out (export): messages"
+            " `first_seq` to `last_seq`, absent when there were none. The parts are the reason"
+            " given, and what was looked for. `chat` is the chat: it is no entry of its own.",
+            data="act chat first_seq last_seq attachment",
+            parts="reason filters",
         ),
         _type(
             "signing_key.created",

@@ -11,8 +11,6 @@ from email.utils import formatdate
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import aiosmtplib
-
 from onrecord.model.letters import Letter
 from onrecord.model.ports import Mail, Undeliverable
 from onrecord.settings import Settings, is_loopback
@@ -50,6 +48,8 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         """Hand a mail over; Undeliverable when its recipient or content is refused for good."""
+        import aiosmtplib  # noqa: PLC0415 - where no mail is sent it is not worth its memory
+
         message = compose(mail, self.sender)
         start_tls = None if self.tls else not is_loopback(self.server)
         try:
@@ -145,6 +145,8 @@ _BUTTON: Final = (
 _CODE: Final = (
     "font:700 30px/1.2 ui-monospace,Menlo,Consolas,monospace;letter-spacing:.2em;margin:24px 0"
 )
+_IMAGE: Final = "width:auto;height:auto;max-width:100%;max-height:48px"
+"""In its own shape, however wide it is; programs that know no styles go by the height."""
 _SMALL: Final = "color:#5b6472;font-size:14px"
 
 
@@ -157,7 +159,7 @@ def _page(mail: Mail) -> str:
         f'<body style="{_BODY}"><div style="{_CARD}">',
     ]
     if _picture(mail.logo) is not None:
-        lines.append(f'<p><img src="cid:{_LOGO}" alt="{name}" height="48"></p>')
+        lines.append(f'<p><img src="cid:{_LOGO}" alt="{name}" height="48" style="{_IMAGE}"></p>')
     else:
         lines.append(f'<p dir="auto" style="font-weight:600">{name}</p>')
     lines += _paragraphs(letter.paragraphs)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import httpx
-
 from onrecord.model.ports import Undeliverable
 from onrecord.settings import Settings
 
@@ -33,6 +31,8 @@ class TwilioTexter:
 
     async def send(self, to: str, text: str) -> None:
         """Hand a text over; Undeliverable when the provider refuses it for good."""
+        import httpx  # noqa: PLC0415 - where no text is sent it is not worth its memory
+
         async with httpx.AsyncClient(
             timeout=TIMEOUT, follow_redirects=False, trust_env=False
         ) as client:
