@@ -15,6 +15,7 @@ from tests.databases import Databases, migrated, need_server
 from tests.world import World
 
 MakeWorld = Callable[..., World]
+CopyOf = Callable[[str], str]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,16 +51,34 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def databases_are_lent() -> bool:
+    """Whether tests take databases in turns; a folder in which they should not says so."""
+    return True
+
+
 @pytest.fixture
-def database_url(request: pytest.FixtureRequest, engine: str) -> Iterator[str]:
+def copy_of(request: pytest.FixtureRequest, *, databases_are_lent: bool) -> Iterator[CopyOf]:
+    """Give the address of a copy of a database, until the test is over."""
+    urls: list[str] = []
+
+    def copy(template: str) -> str:
+        databases: Databases = request.getfixturevalue("databases")
+        urls.append((databases.lend if databases_are_lent else databases.make)(template))
+        return urls[-1]
+
+    yield copy
+    for url in urls:
+        databases: Databases = request.getfixturevalue("databases")
+        (databases.take_back if databases_are_lent else databases.drop)(url)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, engine: str, copy_of: CopyOf) -> str:
     """An empty, migrated database: '' for SQLite, else the address of one on PostgreSQL."""
     if engine == "sqlite":
-        yield ""
-        return
-    databases: Databases = request.getfixturevalue("databases")
-    url = databases.make(request.getfixturevalue("migrated_database"))
-    yield url
-    databases.drop(url)
+        return ""
+    return copy_of(request.getfixturevalue("migrated_database"))
 
 
 class Furnished:
@@ -91,16 +110,14 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Furnished:
 
 @pytest.fixture
 def make_world(
-    request: pytest.FixtureRequest, furnished: Furnished, engine: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    furnished: Furnished,
+    engine: str,
+    copy_of: CopyOf,
+    tmp_path: Path,
 ) -> Iterator[MakeWorld]:
     """Make worlds on the engine: `make_world(rate_limit=(5, 10))`, `make_world(empty=True)`."""
     worlds: list[World] = []
-    urls: list[str] = []
-
-    def database(like: str) -> str:
-        databases: Databases = request.getfixturevalue("databases")
-        urls.append(databases.make(like))
-        return urls[-1]
 
     def template() -> str:
         databases: Databases = request.getfixturevalue("databases")
@@ -112,12 +129,12 @@ def make_world(
         if empty:
             url = ""
             if engine == "postgresql":
-                url = database(request.getfixturevalue("migrated_database"))
+                url = copy_of(request.getfixturevalue("migrated_database"))
             settings = Settings(data_dir=directory, database_url=url, rate_limit=None)
         else:
             model, cast = furnished.of(engine, template)
             shutil.copytree(model.data_dir, directory)
-            url = database(model.database_url) if model.database_url else ""
+            url = copy_of(model.database_url) if model.database_url else ""
             settings = replace(model, data_dir=directory, database_url=url)
         world = World(replace(settings, **changes), cast)
         worlds.append(world)
@@ -126,8 +143,6 @@ def make_world(
     yield make
     for world in reversed(worlds):
         world.close()
-    for url in urls:
-        request.getfixturevalue("databases").drop(url)
 
 
 @pytest.fixture
