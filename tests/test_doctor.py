@@ -1,5 +1,6 @@
 """The doctor: what it finds well, what it warns of, and what it calls a fault."""
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from onrecord.model import times
 from onrecord.settings import Settings
 from onrecord.store import migrations
 from tests.conftest import MakeWorld
+from tests.sending import send_file
+from tests.talk import start
 from tests.test_cli import Line, beside, line
 from tests.world import World
 
@@ -27,6 +30,12 @@ GOOD = {
 }
 
 
+@pytest.fixture(scope="session")
+def databases_are_lent() -> bool:
+    """No: the doctor tells how a database commits, and lent ones do not wait for the disk."""
+    return False
+
+
 def examined(world: World, **changes: Any) -> dict[str, Finding]:
     """Let the doctor look at a world that runs, and give the findings by name."""
     found = world.run(doctor.examine(replace(world.settings, **changes)))
@@ -37,11 +46,19 @@ def verdicts(found: dict[str, Finding]) -> dict[str, str]:
     return {name: one.verdict for name, one in found.items() if one.verdict != "ok"}
 
 
+def put_in_line_just_now(world: World) -> None:
+    """The firm is a copy of one that may have been furnished long ago: its jobs are not late."""
+    world.change(world.cast.firm, "UPDATE job SET run_at = $1", times.now())
+
+
 def test_a_running_installation_is_well(world: World) -> None:
+    put_in_line_just_now(world)
     world.run(world.app.make_checkpoints())
     os.chmod(world.settings.data_dir, 0o700)  # noqa: PTH101 - as a first start makes it
     found = examined(world)
-    assert verdicts(found) == {"public_url": "warning", "mail": "warning", "rate_limit": "warning"}
+    assert verdicts(found) == dict.fromkeys(
+        ("public_url", "mail", "rate_limit", "malware"), "warning"
+    )
     assert found["records"].detail == "3 end as their trees and checkpoints say"
     assert found["schema"].detail == f"version {migrations.newest()}"
     assert "serve" in found["held by"].detail
@@ -79,8 +96,6 @@ def test_where_nothing_was_started_yet_it_says_so_and_makes_nothing(tmp_path: Pa
 
 
 def run(settings: Settings) -> list[Finding]:
-    import asyncio  # noqa: PLC0415 - only here there is no world to run it
-
     return asyncio.run(doctor.examine(settings))
 
 
@@ -116,6 +131,41 @@ def test_settings_are_looked_at(changes: dict[str, Any], name: str, verdict: str
     assert found[name].verdict == verdict
     assert "secret" not in found[name].detail
     assert bool(found[name].advice) == (verdict != "ok")
+
+
+# -- uploads --------------------------------------------------------------------------------------
+
+
+def test_the_doctor_asks_the_scanner_how_it_is(tmp_path: Path) -> None:
+    async def told(said: bytes) -> Finding:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert await reader.readuntil(b"\0") == b"zVERSION\0"
+            writer.write(said)
+            writer.close()
+
+        async with await asyncio.start_unix_server(talk, tmp_path / "ctl"):
+            return await doctor.about_scanner(Settings(clamav=f"unix:{tmp_path}/ctl"))
+
+    well = asyncio.run(told(b"ClamAV 1.4.6/27800/Mon Nov 16 09:00:00 2026\0"))
+    assert well.verdict == "ok"
+    assert "27800" in well.detail
+    assert asyncio.run(told(b"220 mail.example.com\0")).verdict == "fault"
+    away = asyncio.run(doctor.about_scanner(Settings(clamav=f"unix:{tmp_path}/nobody")))
+    assert away.verdict == "fault"
+    assert "no upload is taken" in away.detail
+
+
+def test_the_doctor_says_what_keeps_uploads_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asyncio.run(doctor.about_children()).verdict == "ok"
+    # What every child may read is what a machine without guards lets it reach.
+    monkeypatch.setattr(doctor, "NOT_FOR_CHILDREN", os.devnull)
+    found = asyncio.run(doctor.about_children())
+    assert found.verdict == "warning"
+    assert "reach files of this machine" in found.detail
+    monkeypatch.setattr(doctor, "CHILD_NEEDS", ("no_such_library",))
+    found = asyncio.run(doctor.about_children())
+    assert found.verdict == "fault"
+    assert "no_such_library" in found.detail
 
 
 # -- files ----------------------------------------------------------------------------------------
@@ -254,6 +304,7 @@ def test_a_look_that_fails_is_a_finding_and_the_others_go_on(world: World) -> No
     )
     world.run(world.app.make_checkpoints())
     world.change(world.cast.other, "UPDATE checkpoint SET note = $1", "no note")
+    put_in_line_just_now(world)
     found = examined(world)
     assert found["records"].verdict == "fault"
     assert found["jobs"].verdict == "ok"
@@ -285,3 +336,17 @@ def test_the_command_exits_with_1_when_there_is_a_fault(sqlite_world: World, lin
     assert json.loads(out)["ok"] is False
     out, _ = line.run(*words[:-1], status=1)
     assert out.splitlines()[-2].startswith("fault")
+
+
+def test_a_file_that_storage_lost_is_a_fault(world: World) -> None:
+    cast = world.cast
+    chat_uuid = start(world, cast.tomas, cast.priya, text="zero")
+    lost, _ = (send_file(world, cast.tomas, chat_uuid) for _ in range(2))
+    assert examined(world)["files"].detail == "the newest 2 that were sent are there"
+    (world.settings.data_dir / "files" / cast.firm / lost).unlink()
+    found = examined(world)["files"]
+    assert found.verdict == "fault"
+    assert found.detail.endswith("2 that were sent 1 are missing or not whole")
+    assert lost in found.advice
+    elsewhere = (world.settings.data_dir / "onrecord.toml").as_uri()
+    assert "does not answer" in examined(world, files_url=elsewhere)["files"].detail

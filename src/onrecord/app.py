@@ -20,8 +20,10 @@ from onrecord.domain import (
     organisation_settings,
     record,
     sessions,
+    transcript,
+    transcript_files,
 )
-from onrecord.model import times
+from onrecord.model import text, times
 from onrecord.model.access import (
     INSTALLATION_ID,
     INSTALLATION_UUID,
@@ -31,18 +33,36 @@ from onrecord.model.access import (
     service,
 )
 from onrecord.model.errors import Refusal
-from onrecord.model.ports import Bell, Held, Mailer, Passwords, Signer, Texter, Vault
-from onrecord.outside import mail, sms
+from onrecord.model.ports import (
+    Bell,
+    Files,
+    Held,
+    Inspector,
+    Mailer,
+    Passwords,
+    Previewer,
+    Scanner,
+    Signer,
+    Texter,
+    Typesetter,
+    Vault,
+)
+from onrecord.outside import files, mail, sms
 from onrecord.outside import signer as signers
 from onrecord.outside import vault as vaults
 from onrecord.outside.bell import LocalBell
 from onrecord.outside.datadir import DataDirectory
+from onrecord.outside.inspection import ChildInspector
 from onrecord.outside.passwords import Passwords as ArgonPasswords
+from onrecord.outside.previews import ChildPreviewer
+from onrecord.outside.scanner import scanner_of
 from onrecord.outside.spool import FileSpool
+from onrecord.outside.typesetting import ChildTypesetter
 from onrecord.settings import Settings
-from onrecord.store import access, migrations, people, postgres, sqlite
+from onrecord.store import access, migrations, people, sqlite
 from onrecord.store import accounts as account_rows
 from onrecord.store import record as ledger
+from onrecord.store import transcripts as transcript_rows
 from onrecord.store.db import Caller, Unavailable
 from onrecord.store.work import Store, Work
 
@@ -68,6 +88,13 @@ class App:
     vault: Vault
     directory: DataDirectory
     purpose: str
+    files: Files
+    """Where the bytes of attachments lie."""
+    inspector: Inspector = field(default_factory=ChildInspector)
+    previewer: Previewer = field(default_factory=ChildPreviewer)
+    scanner: Scanner | None = None
+    """None: files are not searched for malware."""
+    _typesetter: Typesetter | None = None
     passwords: Passwords = field(default_factory=ArgonPasswords)
     bell: Bell = field(default_factory=LocalBell)
     denied: dict[tuple[int, str, str], int] = field(default_factory=dict)
@@ -88,6 +115,13 @@ class App:
     jobs_waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this process has put a job in line."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def typesetter(self) -> Typesetter:
+        """What makes the pages of transcripts: one for all, so that no more than two are made."""
+        if self._typesetter is None:
+            self._typesetter = ChildTypesetter(self.settings.data_dir)
+        return self._typesetter
 
     def start_jobs(self, run: "Callable[[App], Coroutine[Any, Any, None]] | None" = None) -> None:
         """Begin what runs beside the requests: the chores of a minute, and jobs by `run`."""
@@ -240,6 +274,8 @@ class App:
 def make_store(settings: Settings) -> Store:
     """Pick the engine: PostgreSQL when an address is set, else SQLite in the data directory."""
     if settings.database_url:
+        from onrecord.store import postgres  # noqa: PLC0415 - SQLite does without its driver
+
         return postgres.PostgresStore(settings.database_url)
     return sqlite.SqliteStore(sqlite_file(settings))
 
@@ -266,8 +302,9 @@ async def start(settings: Settings, *, purpose: str = SERVE) -> App:
         )
         mark = await store.ask(lambda session: ledger.meta(session, "vault"))
         vault = vaults.load_or_make(settings.secrets_key, may_make=mark is None)
-        app = App(settings, store, signer, vault, directory, purpose)
+        app = App(settings, store, signer, vault, directory, purpose, files.files_of(settings))
         app.mailer, app.texter = mail.mailer_of(settings), sms.texter_of(settings)
+        app.scanner = scanner_of(settings)
         await _prepare(app)
     except BaseException:
         await store.close()
@@ -408,9 +445,60 @@ def entities_pieces(app: App, export: entities_export.Export) -> AsyncIterator[b
     async def keep(options: str, note: str) -> None:
         await app.as_service(lambda work: ledger.keep_seal(work.db, entity_id, options, note))
 
-    return entities_export.pieces(
-        export, app.store.ask, keep, app.signer, lambda: FileSpool(app.settings.data_dir)
+    places = entities_export.Places(lambda: FileSpool(app.settings.data_dir), app.files)
+    return entities_export.pieces(export, app.store.ask, keep, app.signer, places)
+
+
+def transcript_pieces(app: App, made: transcript.Transcript) -> AsyncIterator[bytes]:
+    """Give a transcript piece by piece; empty ones mean patience."""
+    entity_id = made.plan.entity.id
+
+    async def keep(options: str, note: str) -> None:
+        await app.as_service(lambda work: ledger.keep_seal(work.db, entity_id, options, note))
+
+    tools = transcript_files.Tools(
+        app.store.ask,
+        keep,
+        app.signer,
+        lambda: FileSpool(app.settings.data_dir),
+        app.typesetter,
+        app.files,
     )
+    return transcript_files.pieces(made, tools)
+
+
+async def write_transcript(
+    app: App,
+    wanted: transcript.Wanted,
+    output: Path,
+    tell: Callable[[transcript.Transcript], None],
+) -> dict[str, Any]:
+    """Write the transcript of a chat to a file, whole or not at all; refusals as in its `begin`.
+
+    `tell` hears how far it is.
+    """
+    uuid = text.check_uuid("chat", wanted.chat_uuid)
+    home = await app.store.ask(lambda session: transcript_rows.entity_of_chat(session, uuid))
+    if home is None:
+        raise Refusal("RN001")
+    made = await acting(app, home, lambda work: transcript.begin(work, app.signer, wanted))
+
+    async def told() -> AsyncIterator[bytes]:
+        async for piece in transcript_pieces(app, made):
+            tell(made)
+            yield piece
+
+    size = await _write_whole(output, told())
+    return {
+        "file": str(output),
+        "entity_uuid": home,
+        "chat_uuid": uuid,
+        "format": wanted.form,
+        "as_of": made.plan.as_of,
+        "first_index": made.plan.first_index,
+        "last_index": made.plan.last_index,
+        "bytes": size,
+    }
 
 
 async def write_entities(

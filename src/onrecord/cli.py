@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -17,9 +17,6 @@ from onrecord import __version__
 from onrecord import settings as configuration
 from onrecord.model.access import PERMISSIONS
 from onrecord.model.errors import Refusal
-
-if TYPE_CHECKING:
-    from onrecord.proof.verify import Report
 
 
 class Context:
@@ -99,6 +96,9 @@ def cli() -> None:
 def _serving(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--host", help="The address to listen on (127.0.0.1).")(command)
     command = click.option("--port", type=int, help="The port to listen on (8080).")(command)
+    command = click.option("--files-url", help="s3://… or file:///… for files that are sent.")(
+        command
+    )
     return click.option("--public-url", help="Under which address people reach it.")(command)
 
 
@@ -647,6 +647,41 @@ def export_entities(
     context.print(facts)
 
 
+@export.command("chat")
+@click.option("--chat", "chat_uuid", required=True, metavar="UUID")
+@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--format", "form", type=click.Choice(["pdf", "zip"]), default="pdf", show_default=True
+)
+@click.option("--from", "begin", metavar="TIME", help="Only from then on: 2026-11-02T00:00:00Z.")
+@click.option("--to", "end", metavar="TIME", help="Only up to then, that moment included.")
+@click.option("--as-of", type=int, metavar="N", help="A position; default: the present end.")
+@click.option("--timezone", metavar="ZONE", help="Such as Europe/London; default: the setting.")
+@_shared
+def export_chat(context: Context, chat_uuid: str, output: Path, **given: Any) -> None:
+    """Write the sealed transcript of a chat; zip adds its record and its attachments."""
+    from onrecord import app as composition
+    from onrecord.domain import transcript
+
+    wanted = transcript.Wanted(
+        chat_uuid,
+        given["form"],
+        begin=transcript.moment("from", given["begin"]),
+        end=transcript.moment("to", given["end"]),
+        as_of=given["as_of"],
+        timezone=given["timezone"],
+    )
+    with _progress(context, "Reading the record") as bar:
+
+        async def act(running: Any) -> Any:
+            return await composition.write_transcript(
+                running, wanted, output, lambda made: _advance(bar, made.done, made.total)
+            )
+
+        facts = _run(context, act)
+    context.print(facts)
+
+
 def _progress(context: Context, label: str) -> Any:
     """Show how far it is, for people who look at a terminal; nobody else is told."""
     shown = sys.stderr.isatty() and not context.as_json
@@ -726,18 +761,9 @@ def verify(file: Path, keys: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
     else:
-        for line in _told(report):
+        for line in report.told():
             click.echo(line)
     sys.exit(0 if report.ok else 1)
-
-
-def _told(report: "Report") -> list[str]:
-    """Tell a report to a person: the verdict first, then what was and was not checked."""
-    verdict = "The file is whole and true to its seal." if report.ok else f"WRONG: {report.problem}"
-    lines = [verdict, ""]
-    lines += [f"checked      {line}" for line in report.checked]
-    lines += [f"not checked  {line}" for line in report.not_checked]
-    return lines
 
 
 def _refused(message: str) -> NoReturn:

@@ -3,6 +3,7 @@
 It changes nothing, makes nothing and never migrates. Nothing it says holds a secret.
 """
 
+import json
 import os
 import platform
 import shutil
@@ -18,12 +19,15 @@ from onrecord import app as composition
 from onrecord.domain import record
 from onrecord.model import times
 from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID, Origin, service
+from onrecord.model.errors import Refusal
 from onrecord.model.ports import Held
-from onrecord.outside import datadir
+from onrecord.outside import datadir, files
 from onrecord.outside import signer as signers
+from onrecord.outside.limited import Children, Failed, Limits, TooMuch
+from onrecord.outside.scanner import Away, scanner_of
 from onrecord.proof import checkpoint, merkle
 from onrecord.settings import FILE, Settings, is_loopback
-from onrecord.store import health, migrations, tree
+from onrecord.store import attachments, health, migrations, tree
 from onrecord.store import record as ledger
 from onrecord.store.db import Caller, NewerSchema, Session, Unavailable
 from onrecord.store.health import RecordEnd
@@ -37,6 +41,9 @@ UNSIGNED_WARNING: Final = 10 * 60 * times.SECOND
 JOB_WARNING: Final = 10 * 60 * times.SECOND
 JOBS_SCHEMA: Final = 5
 """From this schema on there are jobs."""
+FILES_SCHEMA: Final = 9
+"""From this schema on there are files."""
+FILES_LOOKED_AT: Final = 1000
 FUTURE_FAULT: Final = 60 * times.SECOND
 
 
@@ -74,6 +81,7 @@ async def examine(settings: Settings) -> list[Finding]:
         advice = "onrecord serve makes an installation; onrecord demo makes a furnished one"
         return [*found, warning("installation", "there is none here yet", advice)]
     found += about_keys(settings)
+    found += [await about_children(), await about_scanner(settings)]
     found += [finding async for finding in about_database(settings)]
     return found
 
@@ -182,6 +190,44 @@ def about_keys(settings: Settings) -> Iterator[Finding]:
 
 
 # -- the database --------------------------------------------------------------------------------
+
+
+# -- uploads -------------------------------------------------------------------------------------
+
+CHILD_NEEDS: Final = ("PIL.Image", "olefile", "pikepdf", "pypdfium2", "typst")
+"""What children look into uploads and set transcripts with."""
+NOT_FOR_CHILDREN: Final = "/etc/passwd"
+"""A file that every system has and every user may read."""
+
+
+async def about_children() -> Finding:
+    """Look whether uploads can be looked into, and what a child process for that can reach."""
+    name = "uploads"
+    limits = Limits(seconds=30, memory=256 * 1024**2, output=1000)
+    argument = {"path": NOT_FOR_CHILDREN, "modules": CHILD_NEEDS}
+    try:
+        said = await Children(1).run("onrecord.outside.limited_probe", argument, limits=limits)
+    except (TooMuch, Failed, Refusal, RuntimeError) as error:
+        return fault(name, f"cannot be looked into: {error}", "install OnRecord anew, whole")
+    reached = [what for what, could in json.loads(said).items() if could]
+    if reached:
+        told = f"are looked into by processes that can reach {', '.join(reached)} of this machine"
+        return warning(name, told, "use Linux 5.13 or newer, with Landlock and seccomp")
+    return ok(name, "are looked into by processes that reach no files, network or processes")
+
+
+async def about_scanner(settings: Settings) -> Finding:
+    """Ask the scanner for malware how it is."""
+    name = "malware"
+    clamd = scanner_of(settings)
+    if clamd is None:
+        return warning(name, "is not looked for in uploads", "set clamav to a clamd's address")
+    try:
+        told = await clamd.version()
+    except Away as error:
+        told = f"clamd at {settings.clamav} does not answer ({error}); no upload is taken"
+        return fault(name, told, "start it, or correct clamav")
+    return ok(name, f"is looked for by {told}")
 
 
 async def about_database(settings: Settings) -> AsyncIterator[Finding]:
@@ -334,6 +380,25 @@ async def _jobs(_: Settings, store: Store) -> AsyncIterator[Finding]:
         yield ok("jobs", "none is late")
 
 
+async def _files(settings: Settings, store: Store) -> AsyncIterator[Finding]:
+    """Look whether the newest files that were sent are in storage, whole."""
+    if await store.schema() < FILES_SCHEMA:
+        return
+    sent = await store.ask(lambda session: attachments.newest_sent(session, FILES_LOOKED_AT))
+    storage, name = files.files_of(settings), "files"
+    try:
+        wrong = [one.uuid for one in sent if await storage.size(one.name) != one.size]
+    except Refusal:
+        yield fault(name, "the storage does not answer", "see to it, and to files_url")
+        return
+    if wrong:
+        told = f"of the newest {len(sent)} that were sent {len(wrong)} are missing or not whole"
+        advice = f"bring them back from a backup, by their names: {', '.join(wrong[:3])} …"
+        yield fault(name, told, advice)
+    else:
+        yield ok(name, f"the newest {len(sent)} that were sent are there")
+
+
 async def _held(settings: Settings, store: Store) -> AsyncIterator[Finding]:
     if not settings.database_url:
         return  # who holds the directory holds the file in it
@@ -353,6 +418,7 @@ LOOKS: Final[tuple[Look, ...]] = (
     _signer,
     _records,
     _jobs,
+    _files,
     _held,
 )
 """The first two can be asked of an empty database."""

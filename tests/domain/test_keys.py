@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from onrecord.domain import keys, organisations
+from onrecord.domain import credentials, keys, organisations
 from onrecord.model import times
 from onrecord.model.access import PERMISSIONS, Kind, operator
 from onrecord.model.errors import Refusal
@@ -482,13 +482,13 @@ def test_an_actor_is_held_against_a_demand(sqlite_world: World) -> None:
     """What a session will be asked: kind, acting member, permission, in this order."""
     actor = operator(2, sqlite_world.cast.firm)
     kinds = frozenset({Kind.OPERATOR})
-    keys.admit(actor, keys.Demand(kinds, ("can_export",), "optional"))
+    credentials.admit(actor, credentials.Demand(kinds, ("can_export",), "optional"))
     for demand, code in (
-        (keys.Demand(frozenset({Kind.USER}), (), "required"), "RF008"),
-        (keys.Demand(kinds, ("can_export",), "required"), "RF004"),
+        (credentials.Demand(frozenset({Kind.USER}), (), "required"), "RF008"),
+        (credentials.Demand(kinds, ("can_export",), "required"), "RF004"),
     ):
         with pytest.raises(Refusal) as caught:
-            keys.admit(actor, demand)
+            credentials.admit(actor, demand)
         assert caught.value.code == code
 
 

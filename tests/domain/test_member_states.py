@@ -1,5 +1,6 @@
 """Suspending members, ending memberships and bringing members back (product.md, section 2)."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from onrecord.domain import members, membership
 from onrecord.domain.groups import pick as pick_group
 from onrecord.domain.groups import put_into_group
+from onrecord.jobs import worker
 from onrecord.model.access import CLIENT, SYSTEM_ADMIN, USER_ADMIN, Kind
 from onrecord.store.work import Work
 from tests.cast import Person, butler_of, join
@@ -329,6 +331,95 @@ def test_an_end_that_was_cut_short_is_gone_on_with_and_nobody_returns_before(
     assert types_after(world, before) == ["participant.left"] * 2
     refuse(world, "RB019", "destroy", cast.olga)
     do(world, "restore", cast.olga)
+
+
+def cut_short(world: World, chats: int) -> list[str]:
+    """Begin to end olga's membership in so many chats, and stop after the first slice of two."""
+    cast = world.cast
+    made = [start(world, cast.ingrid, cast.olga, text=f"{n}") for n in range(chats)]
+
+    async def first_slice(work: Work) -> None:
+        olga = await members.pick(work, cast.olga.uuid, None)
+        await membership.end(work, olga, (await membership.ending(work, olga))[:2])
+
+    world.work(cast.firm, first_slice)
+    return made
+
+
+def run_jobs(world: World) -> list[tuple[Any, ...]]:
+    """Let the time go by that the call had for itself, and run what is due; the jobs that ended."""
+    sql = "UPDATE job SET run_at = 0 WHERE kind = 'end_membership' AND state = 'queued'"
+    world.change(world.cast.firm, sql)
+    world.run(worker.run_due(world.app))
+    return world.rows("SELECT state, done FROM job WHERE kind = 'end_membership' ORDER BY id")
+
+
+def test_an_end_that_was_cut_short_comes_to_its_end_without_being_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = world.cast
+    chats = cut_short(world, 8)
+    monkeypatch.setattr(membership, "SLICE", 3)
+    before = world.head(cast.firm)
+    assert run_jobs(world) == [("done", 6)]
+    left = world.entries(cast.firm, before)[1:]
+    assert [one["type"] for one in left] == ["participant.left"] * 7
+    assert {one["actor"]["kind"] for one in left} == {"service"}
+    for chat in chats:
+        assert states(chat_of(world, cast.ingrid, chat))["Olga"] == "former"
+    refuse(world, "RB019", "destroy", cast.olga)
+    do(world, "restore", cast.olga)
+
+
+def test_the_job_finds_nothing_to_do_after_a_call_that_came_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = world.cast
+    for number in range(5):
+        start(world, cast.ingrid, cast.olga, text=f"{number}")
+    monkeypatch.setattr(membership, "SLICE", 2)
+    do(world, "destroy", cast.olga)
+    before = world.head(cast.firm)
+    assert run_jobs(world) == [("done", 0)]
+    assert types_after(world, before) == ["setting.changed"]
+
+
+def test_an_end_in_one_slice_puts_no_job_in_line(world: World) -> None:
+    do(world, "destroy", world.cast.olga)
+    assert world.rows("SELECT 1 FROM job WHERE kind = 'end_membership'") == []
+
+
+def test_a_call_and_the_job_at_once_leave_every_chat_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = world.cast
+    chats = cut_short(world, 12)
+    monkeypatch.setattr(membership, "SLICE", 2)
+    sql = "UPDATE job SET run_at = 0 WHERE kind = 'end_membership'"
+    world.change(cast.firm, sql)
+    before = world.head(cast.firm)
+    body = {"entity_user_xref_uuid": cast.olga.uuid}
+    path = f"{MEMBERS}/destroy"
+
+    async def both() -> None:
+        asked = world.request("POST", path, key=cast.system, json=body)
+        answer, _ = await asyncio.gather(asked, worker.run_due(world.app))
+        assert answer.status_code == 200 or answer.json()["error_code"] == "RB019"
+
+    world.run(both())
+    left = [one["chat_uuid"] for one in world.entries(cast.firm, before)]
+    assert sorted(left) == sorted(chats[1:])
+
+
+def test_the_job_leaves_nothing_for_who_was_brought_back(world: World) -> None:
+    cast = world.cast
+    start(world, cast.ingrid, cast.olga, text="hello")
+    cut_short(world, 1)
+    do(world, "destroy", cast.olga)
+    do(world, "restore", cast.olga)
+    chat = start(world, cast.ingrid, cast.olga, text="again")
+    assert run_jobs(world) == [("done", 0)]
+    assert states(chat_of(world, cast.olga, chat))["Olga"] == "active"
 
 
 def test_slices_that_come_after_a_return_do_nothing(world: World) -> None:

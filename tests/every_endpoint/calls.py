@@ -5,6 +5,7 @@ import hmac
 import io
 import json
 import uuid
+import zlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,9 @@ import httpx
 from PIL import Image
 
 from onrecord.domain import (
+    attachments,
     avatars,
+    branding,
     challenges,
     groups,
     import_files,
@@ -23,18 +26,21 @@ from onrecord.domain import (
     joining,
     keys,
     members,
+    profiles,
     terms,
 )
 from onrecord.model import times
 from onrecord.model.access import CLIENT, INSTALLATION_UUID, STAFF, Kind
 from onrecord.model.people import AVATAR_SIZES, Picture
 from onrecord.store import accounts as account_rows
+from onrecord.store import attachments as attachment_rows
 from onrecord.store import groups as store
 from onrecord.store import imports as import_rows
 from onrecord.store import invitations as invitation_rows
 from onrecord.store.invitations import Waiting
 from onrecord.store.work import Work
 from onrecord.web import account, app_service
+from onrecord.web.branding import TYPES
 from onrecord.web.endpoint import Endpoint, Nothing
 from onrecord.web.rows import ROWS as ALL_ROWS
 from tests.cast import PASSWORD, Cast, Person, Shown
@@ -42,8 +48,12 @@ from tests.every_endpoint import of_persons
 from tests.world import CHAT, ENTITY, Member, World, accepted
 
 APP = "/app-service/api"
-ROWS = tuple(row for row in ALL_ROWS if not row.speaks_scim)
+ROWS = tuple(row for row in ALL_ROWS if not row.speaks_scim and not row.twin_of)
 """The rows of our own conventions; those of SCIM are tried in tests/web/test_scim.py."""
+TWINS = tuple(row for row in ALL_ROWS if row.twin_of)
+"""The administrators' calls, which test_administration.py tries: types and handlers are those of
+the rows above, so what these do with bad input is tried there."""
+_ORIGINALS = {(row.method, row.path): row for row in ROWS}
 
 
 @dataclass(slots=True)
@@ -57,6 +67,8 @@ class Good:
     files: dict[str, Any] | None = None
     """The files of a form."""
     headers: dict[str, str] = field(default_factory=dict)
+    path: str = ""
+    """Where it goes, if the row's path is none that can be asked for."""
 
     @property
     def how(self) -> dict[str, Any]:
@@ -78,9 +90,10 @@ def _person(number: int) -> dict[str, Any]:
     }
 
 
-def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: PLR0911 - a return for each kind of thing
+def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: C901, PLR0911 - a return for each kind of thing
     """Give a good request for a row; with another number it is another request."""
     cast = world.cast
+    row = _ORIGINALS.get((row.method, row.twin_of), row)
     of_persons.revive(world, row)
     if row in (*app_service.ROWS, *account.ROWS) and row.method == "POST":
         return Good(json=of_persons.body_for(world, row, number))
@@ -95,6 +108,10 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: PLR0911
         return Good(json=_about_groups(world, row.path, number))
     if row.path.startswith(f"{ENTITY}/api-keys/") and row.method == "POST":
         return Good(json=_about_keys(world, row.path.rpartition("/")[2], number))
+    if row.path.removesuffix("/update").removesuffix("/remove") in _PICTURES:
+        return _about_pictures(world, row.path, number)
+    if "attachment" in row.path or row.path.startswith("/download"):
+        return _with_files(world, row, number)
     if row.path.startswith(f"{CHAT}/chats/") and row.path.rpartition("/")[2] in _CHAT_ACTS:
         return Good(json=_about_chats(world, row.path.rpartition("/")[2], number))
     known: dict[tuple[str, str], Good] = {
@@ -135,6 +152,16 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: PLR0911
         ("GET", f"{CHAT}/contacts/list"): Good(),
         ("GET", f"{CHAT}/entity-memberships"): Good(),
         ("GET", f"{ENTITY}/export/entities"): Good(),
+        ("GET", f"{ENTITY}/chats/export/pdf"): Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{ENTITY}/chats/export/zip"): Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{CHAT}/chats/export"): Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{ENTITY}/chats/list"): Good(params={"text": "zero"}),
+        ("GET", f"{ENTITY}/chats/messages/range"): Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{CHAT}/chats/messages/search"): Good(params={"text": "zero"}),
+        ("GET", f"{APP}/review/chats/list"): Good(params=_reason(world)),
+        ("GET", f"{APP}/review/messages/range"): Good(params=_to_review(world)),
+        ("GET", f"{APP}/review/export/pdf"): Good(params=_to_review(world)),
+        ("GET", f"{APP}/review/export/zip"): Good(params=_to_review(world)),
         ("GET", f"{ENTITY}/imports/template"): Good(params={"kind": "clients"}),
         ("GET", f"{ENTITY}/imports/report"): Good(params={"job_uuid": _import(world)}),
         ("POST", f"{ENTITY}/imports/create"): Good(
@@ -244,6 +271,30 @@ def picture(colour: str = "teal", size: tuple[int, int] = (40, 30), kind: str = 
     out = io.BytesIO()
     Image.new("RGB", size, colour).save(out, kind)
     return out.getvalue()
+
+
+_PICTURES = {
+    f"{place}/{which}": which
+    for place in (f"{ENTITY}/organisation", f"{APP}/organisations")
+    for which in branding.SIZES
+}
+"""Where the organisation's logo and avatar are."""
+
+
+def _about_pictures(world: World, path: str, number: int) -> Good:
+    """A good request of a call about the organisation's logo or avatar, which is there before."""
+    which = _PICTURES[path.removesuffix("/update").removesuffix("/remove")]
+    if path.endswith("/update"):
+        shade = f"#{number * 89 % 256:02x}{number * 53 % 256:02x}80"
+        return Good(files={"file": ("a.png", picture(shade), "image/png")})
+    firm = world.cast.firm
+    drawn = [Picture(size, f"{size:032x}", TYPES[which], b"x") for size in branding.SIZES[which]]
+    there = "SELECT 1 FROM branding b JOIN entity e ON e.id = b.entity_id WHERE e.uuid = $1"
+    if not world.rows(f"{there} AND b.which = $2", firm, which):
+        world.work(firm, lambda work: branding.change(work, which, drawn))
+    if path.startswith(APP):
+        return Good(params={"entity_uuid": firm})
+    return Good(json={}) if path.endswith("/remove") else Good()
 
 
 def _unsigned(world: World, path: str, number: int) -> Good:
@@ -388,15 +439,15 @@ def _group(world: World, act: str, number: int) -> str:
         olga = await members.pick(work, cast.olga.uuid, None)
         team = await groups.pick(work, cast.team)
         for each in range(_GROUPS):
-            group = await groups.add_group(work, f"Made for {each}")
+            group = await groups.add_group(work, f"Made for {act} {each}")
             if act == "groups/group-members/destroy":
                 await groups.put_into_group(work, group, olga)
             if act == "barriers/destroy":
                 await store.add_barrier(work.db, work.actor.entity_id, team.id, group.id)
 
-    if not world.rows(named, "Made for 0"):
+    if not world.rows(named, f"Made for {act} 0"):
         world.work(cast.firm, prepare)
-    return str(world.rows(named, f"Made for {number}")[0][0])
+    return str(world.rows(named, f"Made for {act} {number}")[0][0])
 
 
 _KEYS = 128
@@ -488,6 +539,116 @@ def _chat_for(world: World, act: str, number: int) -> str:
     return str(world.rows(named, f"To {act} {number}")[0][0])
 
 
+_UPLOADS = 128
+"""Uploads made beforehand, as `_GROUPS`, half of them for the Butler."""
+A_FILE = b"A letter.\n"
+
+
+def _with_files(world: World, row: Endpoint, number: int) -> Good:
+    """A good request of a call about attachments."""
+    if row.path.endswith("/upload"):
+        files = {"file": (f"letter {number}.txt", A_FILE, "text/plain")}
+        return Good(data={"chat_uuid": _chat(world)}, files=files)
+    for_butler = "/butler-says/" in row.path
+    named = {"attachment_uuid": _uploads(world)[number % _UPLOADS + _UPLOADS * for_butler]}
+    if for_butler:
+        return Good(json={**named, "entity_user_xref_uuid": world.cast.priya.uuid})
+    if row.path.endswith("/send-attachment"):
+        return Good(json={**named, "chat_uuid": _chat(world), "text": f"text {number}"})
+    if row.path.startswith("/download"):
+        return Good(path=f"/download/{_link(world, number)}")
+    if row.method == "POST":
+        return Good(json=named)
+    return Good(params=_sent_file(world) | (_reason(world) if "/review/" in row.path else {}))
+
+
+def _uploads(world: World) -> list[str]:
+    """Uploads of tomas: first those for the chat, then those for the Butler."""
+    if "uploads" not in world.prepared:
+        chat_uuid = _chat(world)
+        world.prepared["uploads"] = world.work(
+            world.cast.firm,
+            lambda work: _make_uploads(work, world, [chat_uuid] * _UPLOADS + [None] * _UPLOADS),
+        )
+        name = attachment_rows.name_of(world.cast.firm, world.prepared["uploads"][0])
+        world.run(world.app.files.put(name, io.BytesIO(A_FILE)))
+    return world.prepared["uploads"]
+
+
+async def _make_uploads(work: Work, world: World, chats: list[str | None]) -> list[str]:
+    """Make uploads that wait for a chat each, None for the Butler."""
+    tomas = await members.pick(work, world.cast.tomas.uuid, None)
+    number = await work.db.one("SELECT id FROM chat WHERE uuid = $1", _chat_uuid(chats))
+    key = await work.db.one("SELECT id FROM api_key WHERE uuid = $1", world.cast.master.uuid)
+    uuids = []
+    for chat_uuid in chats:
+        uuids.append(str(uuid.uuid4()))
+        await attachment_rows.add(
+            work.db,
+            {
+                "uuid": uuids[-1],
+                "entity_id": work.actor.entity_id,
+                "chat_id": None if chat_uuid is None or number is None else number[0],
+                "member_id": tomas.id,
+                "api_key_id": key[0] if key else None,
+                "filename": "letter.txt",
+                "content_type": "text/plain",
+                "size": len(A_FILE),
+                "sha256": hashlib.sha256(A_FILE).hexdigest(),
+                "crc32": zlib.crc32(A_FILE),
+                "created_at": times.now(),
+                "waits_until": times.now() + attachments.WAITS,
+            },
+        )
+    return uuids
+
+
+def _chat_uuid(chats: list[str | None]) -> str:
+    return next(one for one in chats if one is not None)
+
+
+def _sent_file(world: World) -> dict[str, Any]:
+    """Name a file with a preview that stands in a chat of everybody who acts in the tests."""
+    if "sent file" not in world.prepared:
+        cast = world.cast
+        chat_uuid = _chat(world)
+        (file_uuid,) = world.work(cast.firm, lambda work: _make_uploads(work, world, [chat_uuid]))
+        for ending in ("", ".preview"):
+            content = io.BytesIO(b"a picture" if ending else A_FILE)
+            world.run(world.app.files.put(f"{cast.firm}/{file_uuid}{ending}", content))
+        world.work(
+            cast.firm,
+            lambda work: work.db.run(
+                "UPDATE attachment SET preview_type = 'image/webp', preview_digest = 'abc'"
+                " WHERE uuid = $1",
+                file_uuid,
+            ),
+        )
+        body = {"chat_uuid": chat_uuid, "attachment_uuid": file_uuid}
+        path = f"{CHAT}/chats/messages/send-attachment"
+        accepted(world.post(path, key=cast.master, on_behalf_of=cast.tomas, json=body))
+        world.prepared["sent file"] = [file_uuid]
+    return {"attachment_uuid": world.prepared["sent file"][0]}
+
+
+def _link(world: World, number: int) -> str:
+    """A link of tomas to a file, made for this one call."""
+    file_uuid = _uploads(world)[0]
+    token = f"{number:04}".ljust(43, "x")
+
+    async def make(work: Work) -> None:
+        tomas = await members.pick(work, world.cast.tomas.uuid, None)
+        stored = await attachment_rows.attachment_of(work.db, work.actor.entity_id, file_uuid)
+        assert stored is not None
+        hashed = hashlib.sha256(token.encode()).digest()
+        await attachment_rows.use_up_link(work.db, hashed)
+        until = times.now() + 3600 * times.SECOND
+        await attachment_rows.add_link(work.db, hashed, stored.id, tomas.id, until)
+
+    world.work(world.cast.firm, make)
+    return token
+
+
 def _chat(world: World) -> str:
     """A chat that tomas and priya are in."""
     cast = world.cast
@@ -505,6 +666,23 @@ def _chat(world: World) -> str:
         json={"entity_user_xref_uuids": [cast.priya.uuid], "text": "zero"},
     )
     return str(accepted(response)["chat_uuid"])
+
+
+def _to_review(world: World) -> dict[str, Any]:
+    """Name a chat that tomas may review, and why."""
+    return {"chat_uuid": _chat(world), **_reason(world)}
+
+
+def _reason(world: World) -> dict[str, Any]:
+    """Make tomas a reviewer of everything, and give a reason."""
+    tomas = world.cast.tomas.uuid
+
+    async def prepare(work: Work) -> None:
+        await profiles.change_role(work, await members.pick(work, tomas, None), None, 3)
+
+    if not world.rows("SELECT 1 FROM member WHERE uuid = $1 AND data_reviewer_level = 3", tomas):
+        world.work(world.cast.firm, prepare)
+    return {"reason": "Complaint 17"}
 
 
 def acting_for(row: Endpoint, cast: Cast, kind: Kind) -> Person | None:
@@ -530,4 +708,5 @@ def make(
         given = changes.get("headers", {})
         given = given.items() if isinstance(given, dict) else given
         how["headers"] = [*given, *signed.items()]
-    return world.run(world.request(row.method, row.path, key=key, on_behalf_of=acting, **how))
+    path = request.path or row.path
+    return world.run(world.request(row.method, path, key=key, on_behalf_of=acting, **how))

@@ -11,6 +11,8 @@ from onrecord.domain import accounts, challenges, factors
 from onrecord.domain.sessions import token_hash
 from onrecord.model import times
 from onrecord.model.access import Kind
+from onrecord.store import accounts as account_rows
+from onrecord.store.db import Session
 from onrecord.store.work import Work
 from onrecord.web.endpoint import Endpoint
 from tests.cast import PASSWORD, Person
@@ -145,7 +147,7 @@ def _new_challenge(world: World, act: str, number: int) -> tuple[str, str]:
     account_id, name = _account_of(world, world.cast.tomas)
     to = f"code{number}.{act.replace('/', '.')}@example.net"
     purpose, payload = {
-        "sign-in/confirm": ("sign_in", {}),
+        "sign-in/confirm": ("sign_in", {"password": _mark(world, account_id)}),
         "account/email/confirm": ("email", {"email": f"new{number}@example.net"}),
         "account/phone/confirm": ("phone_number", {"phone_number": f"+44207946{number:04}"}),
         "account/totp/confirm": ("totp", {}),
@@ -163,6 +165,17 @@ def _new_challenge(world: World, act: str, number: int) -> tuple[str, str]:
 
     challenge, code = world.work(None, begin)
     return challenge, code or world.mailed(to)
+
+
+def _mark(world: World, account_id: int) -> str:
+    """Give what says that the password was right."""
+
+    async def look(session: Session) -> str:
+        account = await account_rows.account_by_id(session, account_id)
+        assert account is not None
+        return accounts.mark(account)
+
+    return world.ask(look)
 
 
 def _link(world: World) -> str:

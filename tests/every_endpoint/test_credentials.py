@@ -5,7 +5,7 @@ import pytest
 from onrecord.domain import keys, organisations
 from onrecord.domain.sessions import token_hash
 from onrecord.model.access import INSTALLATION_UUID, PERMISSIONS, Kind
-from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS
+from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS, VERIFIER
 from onrecord.web.endpoint import IN_PERSON, Endpoint
 from tests.cast import ApiKey, make_key, set_member_state
 from tests.every_endpoint.calls import ROWS, acting_for, good, make
@@ -70,7 +70,7 @@ def test_a_key_next_door_reaches_nothing_here(sqlite_world: World, row: Endpoint
             for secret in (cast.firm, cast.tomas.uuid, cast.priya.uuid, cast.team):
                 assert secret not in response.text
         else:
-            assert response.json()["error_code"] in {"RN001", "RN006", "RN002", "RN008"}
+            assert response.json()["error_code"] in {"RN001", "RN002", "RN004", "RN006", "RN008"}
         if kind is Kind.USER and row.acting != "none":
             stranger = make(world, row, key, acting=cast.tomas)
             refused(stranger, "RF004", 403)
@@ -208,6 +208,7 @@ def test_open_endpoints_need_no_credential(sqlite_world: World) -> None:
         "/.well-known/onrecord-keys",
         "/.well-known/security.txt",
         "/metrics",
+        VERIFIER,
         "/docs",
         *(f"/docs/{name}" for name in NAVIGATION if name),
         *(f"/docs/assets/{name}" for name in ASSETS),
@@ -216,9 +217,11 @@ def test_open_endpoints_need_no_credential(sqlite_world: World) -> None:
         *(f"/app-service/api/account/password/{name}" for name in ("forgot", "reset")),
         "/app-service/api/invitations",
         *(f"/app-service/api/invitations/{name}" for name in ("accept", "confirm")),
+        *(f"/app-service/api/organisations/{name}" for name in ("logo", "avatar")),
         "/app-service/api/mail/bounces",
         "/app-service/api/dev/outbox",
         "/dev/outbox",
+        "/download/{id}",
     }
     sqlite_world.restart(security_contact="mailto:security@example.com")
     for row in opened:

@@ -5,12 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from onrecord.model.access import Kind
 from onrecord.web.endpoint import Endpoint
 from onrecord.web.multipart import PARTS_MOST, TEXT_LIMIT
-from onrecord.web.rows import ROWS
-from tests.every_endpoint.calls import good, make
-from tests.every_endpoint.test_bodies import STRANGE, documented
+from tests.every_endpoint.calls import ROWS, good, make
+from tests.every_endpoint.test_bodies import STRANGE, documented, of
 from tests.every_endpoint.untouched import counts, digests
 from tests.world import World, accepted, refused
 
@@ -49,7 +47,8 @@ BODIES: dict[str, tuple[bytes, str]] = {
 
 
 def send(world: World, row: Endpoint, **changes: Any) -> httpx.Response:
-    return make(world, row, world.cast.keys_of_firm()[Kind.SYSTEM], **changes)
+    key, acting = of(world, row)
+    return make(world, row, key, acting=acting, **changes)
 
 
 def bare(content: bytes, kind: str = TYPE) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def test_unknown_parts_are_ignored_and_named(sqlite_world: World, row: Endpoint)
 @pytest.mark.parametrize("row", FORMS, ids=lambda row: row.path)
 def test_a_strange_text_in_a_form_is_no_failure(world: World, row: Endpoint) -> None:
     number = 0
-    for name in row.takes.__struct_fields__:
+    for name in row.takes.__struct_encode_fields__:
         for value in (one for one in STRANGE if isinstance(one, str) and "\ud800" not in one):
             one = good(world, row, number)
             before = counts(world)
@@ -145,4 +144,4 @@ def test_a_form_says_in_the_specification_what_it_takes(sqlite_world: World) -> 
         schema = body["schema"]
         assert set(row.files) <= set(schema["required"])
         assert all(schema["properties"][name]["format"] == "binary" for name in row.files)
-        assert set(row.takes.__struct_fields__) <= schema["properties"].keys()
+        assert set(row.takes.__struct_encode_fields__) <= schema["properties"].keys()

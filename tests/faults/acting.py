@@ -18,7 +18,7 @@ from tests.cast import ApiKey, Person, all_permissions
 from tests.faults.processes import SEND
 from tests.world import World
 
-FINE = {200, 400, 401, 403, 404, 409, 422, 429}
+FINE = {200, 201, 202, 204, 400, 401, 403, 404, 409, 422, 429}
 """What a history may be answered; never a 5xx. 429: old secrets were tried a hundred times."""
 
 
@@ -50,14 +50,20 @@ class Acting:
         return self.worlds[0]
 
     async def post(self, path: str, *, writes: str | None = None, **how: Any) -> httpx.Response:
-        """Make a request to either App; `writes`: an entry that a success puts on record."""
+        """Send a POST to either App; `writes`: an entry that a success puts on record."""
+        return await self.ask("POST", path, writes=writes, **how)
+
+    async def ask(
+        self, method: str, path: str, *, writes: str | None = None, **how: Any
+    ) -> httpx.Response:
+        """Make a request to either App, as `post` does."""
         began = next(self.ticks)
-        answer = await self.chance.choice(self.worlds).request("POST", path, **how)
+        answer = await self.chance.choice(self.worlds).request(method, path, **how)
         assert answer.status_code in FINE, answer.text
         self.answers[path, answer.status_code] += 1
         if '"RN902"' in answer.text:  # frozen: refusals are quick, and the thaw would come too late
             await asyncio.sleep(0.05)
-        if answer.status_code == 200:
+        if answer.is_success:
             request_id = answer.headers["x-request-id"]
             self.done.append(Done(request_id, began, next(self.ticks), writes))
         return answer

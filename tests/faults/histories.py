@@ -27,7 +27,9 @@ from tests.faults.processes import (
     SEND,
 )
 from tests.faults.readers import read_along, read_as
+from tests.sending import SEND_FILES, UPLOAD
 
+Choice = tuple[int, Callable[[], Awaitable[None]]]
 ACTORS = 8
 ACTS = 60 if LONG else 25
 
@@ -71,9 +73,15 @@ class History(Acting):
 
     async def act(self) -> None:
         """Do something at random."""
-        acts: list[tuple[int, Callable[[], Awaitable[None]]]] = [
+        weights, choices = zip(*self.choices(), strict=True)
+        await self.chance.choices(choices, weights)[0]()
+
+    def choices(self) -> list[Choice]:
+        """Give what can be done, and how often it is beside the rest."""
+        return [
             (14, self.send),
             (4, self.send_once),
+            (2, self.send_file),
             (5, self.start_chat),
             (3, self.rename),
             (5, self.invite),
@@ -102,8 +110,6 @@ class History(Acting):
             (1, self.freeze),
             (1, self.look_at_checkpoint),
         ]
-        weights, choices = zip(*acts, strict=True)
-        await self.chance.choices(choices, weights)[0]()
 
     async def run(self) -> tuple[list[list[int]], list[tuple[str, list[dict[str, Any]]]]]:
         """Let everybody act, while the organisation's feed and those of members are read.
@@ -159,6 +165,28 @@ class History(Acting):
             json["reply_to_seq"] = self.chance.randrange(12)
         answer = await self.in_a_chat(SEND, "message.sent", **json)
         if answer.status_code == 200:
+            told = answer.json()
+            self.said.append(Said(told["chat_uuid"], told["seq"], text))
+
+    async def send_file(self) -> None:
+        """Upload a file and send it, in one call or in two."""
+        chat_uuid = self.a_chat()
+        actor = self.chance.choice([*self.chats.get(chat_uuid, [])[:1], self.somebody()])
+        how: dict[str, Any] = {"key": self.a_key(), "on_behalf_of": actor}
+        text = self.a_text() if self.chance.random() < 0.5 else None
+        json: dict[str, Any] = {"chat_uuid": chat_uuid, **({"text": text} if text else {})}
+        files = {"file": ("letter.txt", self.a_text().encode(), "text/plain")}
+        if self.chance.random() < 0.5:
+            answer = await self.post(
+                SEND_FILES, data=json, files=files, writes="message.sent", **how
+            )
+        else:
+            made = await self.post(UPLOAD, data={"chat_uuid": chat_uuid}, files=files, **how)
+            if made.status_code != 200:
+                return
+            json["attachment_uuid"] = made.json()["attachment_uuid"]
+            answer = await self.post(SEND_FILES, json=json, writes="message.sent", **how)
+        if answer.status_code == 200 and text:
             told = answer.json()
             self.said.append(Said(told["chat_uuid"], told["seq"], text))
 

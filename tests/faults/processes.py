@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from onrecord.settings import Settings
-from tests.cast import ApiKey, Person, uuid_of
+from tests.cast import Person, Shown, uuid_of
 
 LONG = os.environ.get("ONRECORD_TEST_LONG") == "1"
 START_SECONDS = 30
@@ -29,6 +29,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "ONRECORD_SIGNING_KEY_FILE": str(settings.signing_key),
         "ONRECORD_MAIL_URL": settings.mail_url,
         "ONRECORD_MAIL_FROM": settings.mail_from,
+        "ONRECORD_DEV_OUTBOX": "on" if settings.dev_outbox else "off",
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("ONRECORD_")}
     return others | ours
@@ -133,6 +134,8 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: Any
+    cookies: Mapping[str, str]
+    """What it sets; empty ones are taken away."""
 
     @property
     def code(self) -> str | None:
@@ -152,14 +155,15 @@ class Client:
         self,
         method: str,
         path: str,
-        key: ApiKey | None = None,
+        key: Shown | None = None,
         *,
         on_behalf_of: Person | str | None = None,
         json_body: Any = None,
+        form: tuple[str, bytes] | None = None,
         idempotency: str | None = None,
         request_id: str | None = None,
     ) -> Reply:
-        """Make one request and read the whole answer."""
+        """Make one request and read the whole answer; `form` is a content type and a body."""
         headers = dict(key.headers) if key else {}
         if on_behalf_of is not None:
             headers["on-behalf-of"] = uuid_of(on_behalf_of)
@@ -169,8 +173,9 @@ class Client:
             headers["X-Request-Id"] = request_id
         body = None
         if json_body is not None:
-            body = json.dumps(json_body).encode()
-            headers["Content-Type"] = "application/json"
+            form = "application/json", json.dumps(json_body).encode()
+        if form is not None:
+            headers["Content-Type"], body = form
         connection = self._connection
         if connection is None or connection.port != self.server.port:
             self.close()
@@ -187,7 +192,10 @@ class Client:
             raise
         kind = answer.headers.get("content-type", "")
         read = json.loads(data) if "json" in kind and data else data
-        return Reply(answer.status, {k.lower(): v for k, v in answer.headers.items()}, read)
+        lines = answer.headers.get_all("set-cookie") or []
+        cookies = dict(line.partition(";")[0].split("=", 1) for line in lines)
+        told = {name.lower(): value for name, value in answer.headers.items()}
+        return Reply(answer.status, told, read, cookies)
 
     def __enter__(self) -> Self:
         return self

@@ -48,6 +48,9 @@ def check_record(world: World, number: int, uuid: str) -> Told:
     if uuid != INSTALLATION_UUID:
         _compare_organisation(world, number, told)
         _compare_replay(world, number, len(entries), told)
+        _compare_persons(world, number, told)
+    else:
+        _compare_accounts(world, number, told)
     _compare_keys(world, number, told)
     _compare_chats(world, number, told)
     return told
@@ -161,6 +164,24 @@ def _tiles(hashes: list[bytes]) -> list[tuple[int, int, bytes]]:
     return tiles
 
 
+def check_links(world: World, told: Told) -> None:
+    """Who is invited and has not joined is waited for, and has the one link that works."""
+    open_still = {"not_sent", "sent", "bounced"}
+    waited_for = {
+        uuid
+        for uuid, state in told.invitations.items()
+        if state in open_still and told.members[uuid]["state"] == "pending"
+    }
+    mine = "JOIN member m ON m.id = i.member_id JOIN entity e ON e.id = m.entity_id"
+    mine += " WHERE e.uuid = $1"
+    entity = world.cast.firm
+    waiting = world.rows(f"SELECT m.uuid FROM invitation i {mine}", entity)  # noqa: S608 - our own words
+    assert {row[0] for row in waiting} == waited_for
+    working = f"SELECT m.uuid FROM invitation_link i {mine} AND i.ended IS NULL"  # noqa: S608 - our own words
+    links = [row[0] for row in world.rows(working, entity)]
+    assert sorted(links) == sorted(waited_for)
+
+
 # -- the state ------------------------------------------------------------------------------------
 
 
@@ -170,6 +191,8 @@ def _compare_organisation(world: World, number: int, told: Told) -> None:
     )
     assert told.entity == {"name": name, "state": state}
     assert told.settings == json.loads(settings)
+    largest = "SELECT which, digest FROM branding WHERE entity_id = $1 ORDER BY size"
+    assert told.pictures == dict(world.rows(largest, number))
     names = ["first_name", "last_name", "job_title", "identifier", "primary_email"]
     names += ["primary_phone_number", "profile", "state", "data_reviewer_level"]
     lists = ["emails", "phone_numbers"]
@@ -187,9 +210,64 @@ def _compare_organisation(world: World, number: int, told: Told) -> None:
     assert told.invitations == {
         uuid: json.loads(invitation)["state"] for uuid, invitation in world.rows(stored, number)
     }
+    _compare_groups(world, number, told)
+
+
+def _compare_accounts(world: World, number: int, told: Told) -> None:
+    """Accounts, where they are signed in, and the operator's terms."""
+    stored = {}
+    for uuid, username, email, phone_number, totp, recovery in world.rows(
+        "SELECT uuid, username, email, phone_number, totp, recovery FROM account"
+    ):
+        names = {"username": username, "email": email, "phone_number": phone_number}
+        factors = {"totp": totp is not None, "recovery_code": recovery is not None}
+        # The phone number that an account began with stands in no entry.
+        stored[uuid] = {n: names[n] for n in told.accounts[uuid] if n in names} | factors
+    assert told.accounts == stored
+    sessions = world.rows(
+        "SELECT s.uuid, a.uuid, s.ended_at FROM session s JOIN account a ON a.id = s.account_id"
+        " WHERE s.kind = 'web'"
+    )
+    assert {uuid: (one.owner, one.living) for uuid, one in told.sessions.items()} == {
+        uuid: (account, ended_at is None) for uuid, account, ended_at in sessions
+    }
+    _compare_terms(world, number, told, "account")
+
+
+def _compare_persons(world: World, number: int, told: Told) -> None:
+    """With which account members joined, what they use, and what they accepted."""
+    joined = world.rows(
+        "SELECT m.uuid, a.uuid FROM member m JOIN account a ON a.id = m.account_id"
+        " WHERE m.entity_id = $1",
+        number,
+    )
+    assert told.joined == dict(joined)
+    tokens = world.rows(
+        "SELECT s.uuid, m.uuid, s.ended_at FROM session s JOIN member m ON m.id = s.member_id"
+        " WHERE s.kind = 'sdk' AND m.entity_id = $1",
+        number,
+    )
+    assert {uuid: (one.owner, one.living) for uuid, one in told.sessions.items()} == {
+        uuid: (member, ended_at is None) for uuid, member, ended_at in tokens
+    }
+    chosen = world.rows(
+        "SELECT s.uuid, m.uuid FROM session_choice c JOIN session s ON s.id = c.session_id"
+        " JOIN member m ON m.id = c.member_id WHERE m.entity_id = $1",
+        number,
+    )
+    assert told.chosen <= set(chosen)  # the tests' own sign-in chooses without an entry
+    _compare_terms(world, number, told, "member")
+
+
+def _compare_terms(world: World, number: int, told: Told, subject: str) -> None:
     versions = "SELECT text FROM terms WHERE entity_id = $1 ORDER BY version"
     assert told.terms == [row[0] for row in world.rows(versions, number)]
-    _compare_groups(world, number, told)
+    accepted = world.rows(
+        f"SELECT s.uuid, t.version FROM terms_accepted t JOIN {subject} s ON s.id = t.subject_id"  # noqa: S608 - a table's name of ours
+        " WHERE t.entity_id = $1",
+        number,
+    )
+    assert told.accepted == dict(accepted)
 
 
 def _compare_groups(world: World, number: int, told: Told) -> None:
@@ -236,6 +314,10 @@ def _compare_replay(world: World, number: int, size: int, told: Told) -> None:
             }
             for one in people
         } == told.members
+        invitations = {one.uuid: one.facts["invitation"] for one in people}
+        assert told.invitations == {
+            uuid: invitation["state"] for uuid, invitation in invitations.items() if invitation
+        }
         inside = scratch.others(IN_GROUP, people)
         groups = [one for page in scratch.things(GROUP, 500) for one in page]
         assert {
@@ -367,6 +449,16 @@ def _compare_messages(
         text = None if data is None else canonical.decode(bytes(data))
         messages[chat].append((*rest, text))
     assert told.messages == messages
+    brought: dict[int, list[str]] = {position: [] for position in told.files}
+    for position, uuid, waits in world.rows(
+        "SELECT u.position, a.uuid, a.waits_until FROM attachment_use u"
+        " JOIN attachment a ON a.id = u.attachment_id"
+        " WHERE u.entity_id = $1 ORDER BY u.position, u.place",
+        number,
+    ):
+        assert waits is None, "what was sent waits no more"
+        brought[position].append(uuid)
+    assert told.files == brought
     for uuid, (last_seq, last_at) in ends.items():
         said = messages[uuid]
         assert last_seq == len(said) - 1

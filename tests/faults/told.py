@@ -11,6 +11,7 @@ from typing import Any
 from onrecord.model import times
 from onrecord.model.access import BUTLER, PROFILES, SYSTEM_ADMIN, VIA, Kind
 from onrecord.model.chats import MOST_PARTICIPANTS
+from tests.faults.told_accounts import ToldAccounts
 
 
 @dataclass(slots=True)
@@ -66,19 +67,30 @@ def _listed(value: str | None) -> list[str]:
     return [value] if value else []
 
 
+def _author(entry: dict[str, Any]) -> str | None:
+    """Whom a chat shows as author: nobody where an administrator ended a membership."""
+    author: str | None = entry["actor"].get("entity_user_xref_uuid")
+    left = entry["type"] == "participant.left"
+    return None if left and author != entry["entity_user_xref_uuid"] else author
+
+
 _GOES_ON = frozenset({"sent", "bounced"})
 """States of an invitation that a further link leaves as they are."""
 
 
 @dataclass(slots=True)
-class Told:
+class Told(ToldAccounts):
     """The state of one organisation."""
 
     entity: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+    """The organisation's logo and avatar → the digest of the largest size."""
     members: dict[str, dict[str, Any]] = field(default_factory=dict)
     invitations: dict[str, str] = field(default_factory=dict)
     """Members who were ever invited → how far that has come."""
+    imports: dict[str, dict[str, int] | None] = field(default_factory=dict)
+    """Job → what became of its rows, once it has ended."""
     terms: list[str] = field(default_factory=list)
     """Every version of the organisation's terms."""
     groups: dict[str, ToldGroup] = field(default_factory=dict)
@@ -88,6 +100,8 @@ class Told:
     chats: dict[str, ToldChat] = field(default_factory=dict)
     messages: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     """(position, kind, author, time, reply to, via, key, text) each, by chat."""
+    files: dict[int, list[str]] = field(default_factory=dict)
+    """Which files each message brings, by position."""
     denied: Counter[str] = field(default_factory=Counter)
     requests: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     """Position and type of what each request put on record."""
@@ -110,7 +124,7 @@ class Told:
             self.last_request, self.moved = request, False
         self.moved |= entry["type"].startswith(("group.", "barrier."))
         self.requests[request].append((entry["position"], entry["type"]))
-        if entry["type"].startswith(
+        if "entity_user_xref_uuid" in entry and entry["type"].startswith(
             ("member.", "group.member_", "sdk.", "invitation.", "terms.accepted")
         ):
             self.about[entry["entity_user_xref_uuid"]].append(entry["position"])
@@ -136,6 +150,13 @@ class Told:
         assert self.entity["name"] != parts["name"]
         self.entity["name"] = parts["name"]
 
+    def _entity_picture_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
+        which, before = entry["data"]["which"], dict(self.pictures)
+        self.pictures.pop(which, None)
+        assert entry["data"]["has_picture"] == ("details" in parts)
+        self.pictures.update(parts.get("details", {}))
+        assert self.pictures != before
+
     def _setting_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         self.settings[entry["data"]["key"]] = parts["setting"]
 
@@ -151,11 +172,16 @@ class Told:
         }
 
     def _member_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
-        self.members[entry["entity_user_xref_uuid"]]["state"] = "active"
+        member = entry["entity_user_xref_uuid"]
+        assert self.members[member]["state"] == "pending"
+        assert entry["account_uuid"] not in self.joined.values()
+        self.members[member]["state"] = "active"
+        self.joined[member] = entry["account_uuid"]
         self._check_administrators()
 
-        if entry["entity_user_xref_uuid"] in self.invitations:
-            self.invitations[entry["entity_user_xref_uuid"]] = "accepted"
+        if member in self.invitations:
+            assert self.invitations[member] != "revoked"
+            self.invitations[member] = "accepted"
 
     # -- invitations and terms
 
@@ -183,6 +209,17 @@ class Told:
         assert self.members[member]["state"] == "pending"
         assert self.invitations[member] not in {"accepted", "revoked"}
         self.invitations[member] = state
+
+    def _import_started(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        assert entry["data"]["job_uuid"] not in self.imports
+        self.imports[entry["data"]["job_uuid"]] = None
+
+    def _import_ended(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        data = entry["data"]
+        assert self.imports[data["job_uuid"]] is None
+        self.imports[data["job_uuid"]] = {
+            name: data[name] for name in ("created", "existing", "refused")
+        }
 
     def _terms_updated(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         assert entry["data"]["version"] == len(self.terms) + 1
@@ -281,6 +318,9 @@ class Told:
         for name in ("permissions", "cidr_blocks", "expires_at", "rate_limit"):
             key[name] = entry["data"].get(name)
         key["name"] = parts.get("name", key["name"])
+
+    def _key_rotated(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
+        assert self.keys[entry["api_key_uuid"]]["state"] == "active"
 
     def _key_used_denied(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         self.denied[entry["data"]["error_code"]] += entry["data"]["count"]
@@ -437,7 +477,10 @@ class Told:
             if chat.made_by != self.last_request:
                 for uuid, one in chat.people.items():
                     one.since = one.since if uuid == chat.creator else entry["position"]
-        self._say(entry, "text", parts["text"])
+        files = parts.get("file", [])
+        self.files[entry["position"]] = [one["attachment_uuid"] for one in files]
+        assert files or parts["text"], "a message says something or brings something"
+        self._say(entry, "attachment" if files else "text", parts.get("text"))
 
     def _check_writes(self, chat: ToldChat, entry: dict[str, Any]) -> None:
         """Nobody writes who has gone, who stands in a barred chat, or who sees no draft."""
@@ -465,7 +508,7 @@ class Told:
             (
                 entry["position"],
                 kind,
-                entry["actor"].get("entity_user_xref_uuid"),
+                _author(entry),
                 times.read(entry["at"]),
                 reply,
                 VIA[Kind(entry["actor"]["kind"])],

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from onrecord.app import App
-from onrecord.domain import jobs
+from onrecord.domain import jobs, post
 from onrecord.jobs import handlers, worker
 from onrecord.model import times
 from onrecord.model.errors import Refusal
 from onrecord.model.ports import Undeliverable
 from onrecord.store import jobs as store
+from onrecord.store.db import Unavailable
 from onrecord.store.jobs import Job
 from onrecord.store.work import Work
 from tests.conftest import MakeWorld
@@ -61,6 +62,119 @@ def make_due(world: World) -> None:
 
 async def nothing(_: App, __: Job) -> None:
     return
+
+
+def test_what_goes_first_need_not_wait_until_others_have_made_room(
+    world: World, handle: Callable[[Handler], None]
+) -> None:
+    """A mail server that thinks for long holds up no code that another one would take at once."""
+    begun, go_on = [], asyncio.Event()
+
+    async def handler(_: App, job: Job) -> None:
+        begun.append(job.payload["number"])
+        if job.payload["number"] >= 0:
+            await go_on.wait()
+
+    handle(handler)
+    put(world, 2 * worker.AT_ONCE)
+
+    async def wait_for(count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(begun) < count:  # noqa: ASYNC110 - the handler knows of no test
+                await asyncio.sleep(0.01)
+
+    async def act() -> None:
+        running = asyncio.create_task(worker.run(world.app))
+        await wait_for(worker.AT_ONCE)
+        for number in (-1, -2, -3):
+
+            async def first(work: Work, number: int = number) -> None:
+                payload = {"number": number}
+                await jobs.enqueue(work, "test", payload, run_at=post.FIRST)
+
+            await world.app.as_service(first)
+            await wait_for(worker.AT_ONCE - number)
+        assert sorted(begun) == [-3, -2, -1, *range(worker.AT_ONCE)]
+        go_on.set()
+        await wait_for(2 * worker.AT_ONCE + 3)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    world.run(act())
+    assert sorted(begun) == [-3, -2, -1, *range(2 * worker.AT_ONCE)]
+
+
+def test_a_worker_that_is_stopped_while_it_claims_leaves_the_job_to_others_at_once(
+    world: World, handle: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle(nothing)
+    (uuid,) = put(world)
+    claiming, go_on = asyncio.Event(), asyncio.Event()
+    real = worker._claim
+
+    async def slowly(app: App, most: int, at: int) -> list[Job]:
+        claimed = await real(app, most, at)
+        claiming.set()
+        await go_on.wait()
+        return claimed
+
+    async def stopped() -> None:
+        running = asyncio.create_task(worker.run(world.app))
+        await claiming.wait()
+        running.cancel()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        await asyncio.gather(running, return_exceptions=True)
+
+    monkeypatch.setattr(worker, "_claim", slowly)
+    world.run(stopped())
+    monkeypatch.undo()
+    assert job_of(world, uuid)[:2] == ("queued", 1)
+
+
+def test_a_job_whose_database_goes_away_is_put_back_as_soon_as_it_is_there(
+    world: World, handle: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LOOK_EVERY", 0.01)
+    real, refused = world.app.store.write, 0
+
+    async def away(_: Any, __: Any) -> Any:
+        nonlocal refused
+        refused += 1
+        if refused > 3:
+            monkeypatch.setattr(world.app.store, "write", real)
+        raise Unavailable
+
+    async def handler(_: App, __: Job) -> None:
+        monkeypatch.setattr(world.app.store, "write", away)
+        raise Unavailable
+
+    handle(handler)
+    (uuid,) = put(world)
+    assert world.run(worker.run_due(world.app)) == 1
+    assert refused == 4
+    assert job_of(world, uuid)[:2] == ("queued", 1)
+
+
+def test_an_end_that_was_not_kept_lets_the_job_be_run_again(
+    world: World, handle: Callable[[Handler], None]
+) -> None:
+    """A commit that fails leaves the job as it was, whatever the handler believed."""
+
+    async def handler(app: App, job: Job) -> None:
+        async def end(work: Work) -> None:
+            await jobs.finish(work, job)
+            if job.attempts == 1:
+                raise Unavailable
+
+        await app.as_service(end)
+
+    handle(handler)
+    (uuid,) = put(world)
+    world.run(worker.run_due(world.app))
+    assert job_of(world, uuid)[:2] == ("queued", 1)
+    make_due(world)
+    world.run(worker.run_due(world.app))
+    assert job_of(world, uuid)[:2] == ("done", 2)
 
 
 def test_a_job_is_run_once_and_then_forgets_what_it_was_to_do(
@@ -158,12 +272,37 @@ def test_a_kind_that_nobody_here_knows_waits_for_a_process_that_does(world: Worl
     assert job_of(world, uuid)[0] == "queued"
 
 
+def test_jobs_whose_claim_got_no_answer_do_not_wait_for_the_end_of_its_lease(
+    world: World, handle: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle(nothing)
+    monkeypatch.setattr(worker, "LOOK_EVERY", 0.01)
+    real, answers = world.app.store.write, 0
+
+    async def unheard(*given: Any) -> Any:
+        nonlocal answers
+        answers += 1
+        if answers == 2:  # the claim stands by now, and the database is away for a while
+            raise Unavailable
+        answer = await real(*given)
+        if answers == 1:
+            raise Unavailable
+        return answer
+
+    (uuid,) = put(world)
+    monkeypatch.setattr(world.app.store, "write", unheard)
+    assert world.run(worker._claim(world.app, 1, times.now())) == []
+    assert job_of(world, uuid)[0] == "queued"
+    assert world.run(worker.run_due(world.app)) == 1
+    assert job_of(world, uuid)[0] == "done"
+
+
 def test_another_process_takes_a_job_over_when_the_lease_is_over_and_the_first_one_is_too_late(
     world: World, handle: Callable[[Handler], None]
 ) -> None:
     handle(nothing)
     (uuid,) = put(world)
-    (first,) = world.run(worker._claim(world.app, 1))
+    (first,) = world.run(worker._claim(world.app, 1, times.now()))
     assert world.run(worker.run_due(world.app)) == 0, "the lease still holds"
     make_due(world)
     other = world.beside()

@@ -1,14 +1,17 @@
 """The example firm: whole, alive, and made only once."""
 
 import json
+import re
 import unicodedata
 from typing import Any
 
 import pytest
 
+from onrecord.jobs import worker
 from onrecord.model.access import PROFILES, Kind
 from onrecord.web import demonstration
 from tests.cast import ApiKey
+from tests.conftest import MakeWorld
 from tests.world import CHAT, ENTITY, World, accepted
 
 ADDRESS = "http://127.0.0.1:8080"
@@ -56,6 +59,41 @@ def test_the_firm_is_there_and_alive(
     sent = [e for e in world.entries(facts["entity_uuid"]) if e["type"] == "message.sent"]
     welcomed = sum(not person.pending for person in example.people)
     assert len(sent) == welcomed + sum(len(talk.lines) for talk in example.talks)
+
+
+def test_everybody_signs_in_as_it_was_printed_once(
+    make_world: MakeWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = make_world(empty=True, dev_outbox=True)
+    facts, printed = furnish(world, capsys)
+    found = re.findall(
+        r"^  ([a-z]+\.(?:staff|client)) +(\S{22})  (.+), (.+)$", printed, re.MULTILINE
+    )
+    active = [one for one in demonstration.firm().people if not one.pending]
+    assert [one[0] for one in found] == [one.username for one in active]
+    for username, password, role, _ in (found[0], found[-1]):
+        body = {"username": username, "password": password}
+        asked = accepted(world.post("/app-service/api/sign-in", json=body))
+        world.run(worker.run_due(world.app))
+        mails = accepted(world.get("/app-service/api/dev/outbox", headers={"host": "localhost"}))[
+            "messages"
+        ]
+        code = max((mail for mail in mails if mail["code"]), key=lambda mail: mail["at"])["code"]
+        body = {"challenge": asked["challenge"], "code": code}
+        answer = accepted(world.post("/app-service/api/sign-in/confirm", json=body))
+        assert answer["memberships"][0]["entity"]["entity_uuid"] == facts["entity_uuid"]
+        assert (
+            role
+            == {1: "System administrator", 5: "Partner"}[
+                next(one.role for one in active if one.username == username)
+            ]
+        )
+    password = found[0][1]
+    assert password not in (world.settings.data_dir / "demo.json").read_text("utf-8")
+    world.restart()
+    _, again = furnish(world, capsys)
+    assert password not in again
+    assert "onrecord account set-password --username miriam.staff" in again
 
 
 def test_it_is_made_once_and_only_its_secrets_are_new(

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS
+from onrecord.proof import one_file
+from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS, VERIFIER
 from onrecord.web.openapi import PAGES, TAGS
 from onrecord.web.rows import ROWS
 from tests.conftest import MakeWorld
@@ -95,7 +96,7 @@ def test_every_link_of_a_page_leads_somewhere(sqlite_world: World, path: str) ->
     others: dict[str, list[str]] = {}
     for address in seen.all("href"):
         target, _, anchor = address.partition("#")
-        assert not target or target.startswith(("/docs", "/openapi.json")), address
+        assert not target or target.startswith(("/docs", "/openapi.json", VERIFIER)), address
         if not target:
             assert anchor in own, address
             continue
@@ -255,3 +256,15 @@ def test_every_page_says_so_where_mail_is_not_sent(
     band = "Mail and texts are not sent"
     assert band in make_world(dev_outbox=True).get(path).text
     assert band not in sqlite_world.get(path).text
+
+
+def test_the_verifier_is_served_as_it_is_made(sqlite_world: World) -> None:
+    response = sqlite_world.get(VERIFIER)
+    assert response.status_code == 200
+    assert response.text == one_file.source()
+    assert response.headers["content-type"] == "text/x-python; charset=utf-8"
+    assert response.headers["content-disposition"] == 'attachment; filename="onrecord-verify.py"'
+    digest = hashlib.sha256(response.content).hexdigest()
+    assert digest.startswith(response.headers["etag"].strip('"'))
+    known = {"if-none-match": response.headers["etag"]}
+    assert sqlite_world.get(VERIFIER, headers=known).status_code == 304

@@ -12,12 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from onrecord.domain import replay
+from onrecord.domain import invitations, replay
+from onrecord.domain import members as people
+from onrecord.jobs import post, worker
+from onrecord.model import times
 from onrecord.model.record import TYPES
 from onrecord.proof import note
 from onrecord.proof.verify import Report, verify
 from onrecord.store.work import Work
 from tests.cast import Person
+from tests.conftest import MakeWorld
 from tests.talk import BUTLER_TEXT, act, chat_of, done, listed, say, start
 from tests.world import ENTITY, World, accepted, refused
 
@@ -76,14 +80,23 @@ def without(one: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in one.items() if name not in names}
 
 
+def rounded(member: dict[str, Any]) -> dict[str, Any]:
+    """Give a member with the times of the invitation by the hour: entries come a little later."""
+    invitation = dict(member["invitation"] or {})
+    for name in ("sent_at", "expires_at"):
+        if invitation.get(name):
+            invitation[name] = round(times.read(invitation[name]) / 3_600_000_000)
+    return {**member, "invitation": invitation}
+
+
 def test_an_export_tells_what_the_lists_tell(world: World) -> None:
     cast = world.cast
     live(world)
     found = told(world)
     listed = accepted(world.get(f"{ENTITY}/entity-memberships/list", key=cast.system))
     people = [without(one, *TIMES, "erased") for one in found["entity_memberships"]]
-    assert [one for one in people if one["profile"] != "butler"] == [
-        without(one, *TIMES, "invitation") for one in listed["entity_memberships"]
+    assert [rounded(one) for one in people if one["profile"] != "butler"] == [
+        rounded(without(one, *TIMES)) for one in listed["entity_memberships"]
     ]
     groups = accepted(world.get(f"{ENTITY}/groups/list", key=cast.system))["groups"]
     assert [without(one, *TIMES, "erased") for one in found["groups"]] == [
@@ -92,6 +105,79 @@ def test_an_export_tells_what_the_lists_tell(world: World) -> None:
     assert found["entity"]["name"] == "Alder, Finch & Co"
     assert found["entity"]["settings"]["banner"] == "Closed on Monday"
     assert not any(one["erased"] for name in ("groups", "chats") for one in found[name])
+
+
+def test_an_export_tells_how_far_each_invitation_has_come(make_world: MakeWorld) -> None:
+    world = make_world(dev_outbox=True)
+    system, firm = world.cast.system, world.cast.firm
+    members = f"{ENTITY}/entity-memberships"
+
+    def invite(*names: str) -> None:
+        for name in names:
+            email = f"{name.replace(' ', '.')}@example.net"
+            body = {"enum_profile_id": 4, "first_name": name, "primary_email": email}
+            made = accepted(world.post(f"{members}/create", key=system, json=body))
+            uuids[name] = made["entity_user_xref_uuid"]
+
+    def call(path: str, name: str) -> None:
+        body = {"entity_user_xref_uuid": uuids[name]}
+        accepted(world.post(f"{members}/{path}", key=system, json=body))
+
+    def due(name: str, more: str = "") -> None:
+        (row,) = world.rows("SELECT id FROM member WHERE uuid = $1", uuids[name])
+        world.change(firm, f"UPDATE invitation SET next_at = 0{more} WHERE member_id = $1", *row)  # noqa: S608 - names of ours
+        world.run(post.remind(world.app))
+        world.run(worker.run_due(world.app))
+
+    def bounced(name: str) -> None:
+        (row,) = world.rows("SELECT id FROM member WHERE uuid = $1", uuids[name])
+        world.work(firm, lambda work: invitations.bounced(work, *row))
+
+    async def link(work: Work, name: str) -> str:
+        return await invitations.fresh_link(work, await people.pick(work, uuids[name], None))
+
+    uuids: dict[str, str] = {}
+    invite("sent", "reminded", "back", "anew", "by hand", "over", "no more", "came")
+    world.run(worker.run_due(world.app))
+    invite("waits", "took back")
+    for name in ("back", "anew", "by hand"):
+        bounced(name)
+    call("invitations/resend", "anew")
+    world.work(firm, lambda work: link(work, "by hand"))
+    world.work(firm, lambda work: link(work, "waits"))
+    for name in ("no more", "took back"):
+        call("invitations/revoke", name)
+    call("destroy", "took back")
+    world.work(
+        firm, lambda work: people.activate(work, uuids["came"], "came.in", "a long password")
+    )
+    due("reminded")
+    due("reminded")
+    due("over", ", expires_at = 1")
+    shown = accepted(world.get(f"{members}/list", key=system))["entity_memberships"]
+    invited = {one["entity_user_xref_uuid"]: rounded(one)["invitation"] for one in shown}
+    states = {name: invited[uuid]["state"] for name, uuid in uuids.items()}
+    assert states == {
+        "sent": "sent",
+        "reminded": "sent",
+        "back": "bounced",
+        "anew": "sent",
+        "by hand": "bounced",
+        "over": "expired",
+        "no more": "revoked",
+        "came": "accepted",
+        "waits": "not_sent",
+        "took back": "revoked",
+    }
+    assert invited[uuids["reminded"]]["reminders_sent"] == 2
+    found = {one["entity_user_xref_uuid"]: one for one in told(world)["entity_memberships"]}
+    for name, uuid in uuids.items():
+        assert rounded(found[uuid])["invitation"] == invited[uuid], name
+    rows = csv.DictReader(io.StringIO(export(world, format="csv").content.decode("utf-8-sig")))
+    flat = {row["entity_user_xref_uuid"]: row for row in rows if row["record"] == "member"}
+    assert flat[uuids["reminded"]]["invitation_state"] == "sent"
+    assert flat[uuids["reminded"]]["invitation_reminders_sent"] == "2"
+    assert flat[world.cast.miriam.uuid]["invitation_state"] == ""
 
 
 def test_an_export_tells_the_chats_as_they_are(world: World) -> None:
@@ -360,7 +446,6 @@ def test_every_type_of_entry_is_replayed_or_known_to_tell_nothing_of_the_state()
             "barrier",
             "export",
             "import",
-            "invitation",
             "record",
             "sdk",
             "sign_in",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from onrecord.domain import imports
+from onrecord.domain import import_rows, imports
 from onrecord.jobs import worker
 from onrecord.jobs.handlers import CHORES
 from onrecord.store.postgres import PostgresSession
@@ -265,8 +265,8 @@ def test_the_mails_of_a_long_import_wait_for_its_end(
 ) -> None:
     hour = 3_600_000_000
     monkeypatch.setattr(imports, "SLICE", 2)
-    monkeypatch.setattr(imports, "MANY", 2)
-    monkeypatch.setattr(imports, "MANY_TAKE", hour)
+    monkeypatch.setattr(import_rows, "MANY", 2)
+    monkeypatch.setattr(import_rows, "MANY_TAKE", hour)
     people = "".join(f"N{n},n{n}@example.com\n" for n in range(5))
     job_uuid = begin(world, "clients", f"First Name,Email\n{people}")
     world.run(worker.run_one(world.app, job_uuid, lambda _: None))
@@ -280,6 +280,27 @@ STATEMENTS_MOST = 0.8
 """For a row of a file; about twenty made ten thousand rows take minutes on PostgreSQL."""
 
 
+def counted(world: World, monkeypatch: pytest.MonkeyPatch, job_uuid: str) -> Counter[str]:
+    """Do a job, and count the statements it takes."""
+    asked: Counter[str] = Counter()
+
+    def count(session: type, name: str) -> None:
+        method = getattr(session, name)
+
+        async def ask(self: Any, *arguments: Any) -> Any:
+            asked[str(arguments[0])[:80]] += 1
+            return await method(self, *arguments)
+
+        patch.setattr(session, name, ask)
+
+    with monkeypatch.context() as patch:
+        for session in (SqliteSession, PostgresSession):
+            for name in ("all", "one", "run", "each", "write"):
+                count(session, name)
+        world.run(worker.run_one(world.app, job_uuid, lambda _: None))
+    return asked
+
+
 @pytest.mark.parametrize("dry_run", ["false", "true"])
 def test_the_statements_of_an_import_are_few_for_each_row(
     world: World, monkeypatch: pytest.MonkeyPatch, dry_run: str
@@ -290,25 +311,23 @@ def test_the_statements_of_an_import_are_few_for_each_row(
     people = "".join(
         f"N{n},n{n}@example.com,I-{n},{'team' if n % 2 else ''}\n" for n in range(count)
     )
-    text = f"First Name,Email,Identifier,Group Identifier(s)\n{people}"
-    job_uuid = begin(world, "clients", text, dry_run=dry_run)
-    asked: list[str] = []
-
-    def counted(session: type, name: str) -> None:
-        method = getattr(session, name)
-
-        async def ask(self: Any, *arguments: Any) -> Any:
-            asked.append(str(arguments[0])[:80])
-            return await method(self, *arguments)
-
-        monkeypatch.setattr(session, name, ask)
-
-    for session in (SqliteSession, PostgresSession):
-        for name in ("all", "one", "run", "each", "write"):
-            counted(session, name)
-    world.run(worker.run_one(world.app, job_uuid, lambda _: None))
-    assert job_of(world, job_uuid)["result"]["created"] == count
-    assert len(asked) <= STATEMENTS_MOST * count, Counter(asked).most_common(10)
+    groups = "".join(f"G{n},G-{n},ADV-3;ADV-2,tomas.hartley@example.com\n" for n in range(count))
+    joining = "".join(f"{f'G-{n}' if n % 2 else 'team'},I-{n},\n" for n in range(count - 1))
+    joining += f"G-{count - 1},,n{count - 1}@example.com\n"
+    files = {
+        "clients": f"First Name,Email,Identifier,Group Identifier(s)\n{people}",
+        "groups": f"Group Name,Group Identifier,Staff Identifier(s),Staff Email(s)\n{groups}",
+        "group_members": f"Group Identifier,Identifier,Email\n{joining}",
+    }
+    for kind, text in files.items():
+        job_uuid = begin(world, kind, text, dry_run=dry_run)
+        asked = counted(world, monkeypatch, job_uuid)
+        assert job_of(world, job_uuid)["result"]["created"] == count, report(world, job_uuid)[-1]
+        assert asked.total() <= STATEMENTS_MOST * count, (kind, asked.most_common(10))
+        if dry_run == "true":
+            run(
+                world, kind, text, send_invitations="false"
+            )  # for the next file, which speaks of these
 
 
 # -- dry runs ------------------------------------------------------------------------------------
@@ -322,7 +341,8 @@ def test_a_dry_run_reports_every_row_as_the_real_run_does_and_changes_nothing(
     """Also where a row meets what an earlier one made, in whatever slice that was."""
     monkeypatch.setattr(imports, "SLICE", size)
     name_team(world)
-    groups = "Group Name,Group Identifier\nOne,empty\nTwo,g2\nAgain,empty\n"
+    groups = "Group Name,Group Identifier,Staff Identifier(s)\n"
+    groups += "One,empty,\nTwo,g2,ADV-3;ADV-2\nAgain,empty,ADV-3\nThree,g3,CL-1\nFour,g3,\n"
     members = MEMBERS.format(team=world.cast.team, olga=world.cast.olga.uuid)
     for kind, text in (("clients", CLIENTS), ("groups", groups), ("group_members", members)):
         before = sizes(world)
@@ -336,6 +356,57 @@ def test_a_dry_run_reports_every_row_as_the_real_run_does_and_changes_nothing(
                 assert one["entity_user_xref_uuid"] in {"", other["entity_user_xref_uuid"]}
                 assert one["group_uuid"] in {"", other["group_uuid"]}
     assert not world.rows("SELECT 1 FROM import_key")
+
+
+BEYOND = """\
+Group Identifier,Identifier
+one,ADV-3
+one,ADV-3
+two,ADV-3
+two,CL-1
+two,ADV-2
+two,CL-1
+one,ADV-2
+two,CL-1
+one,CL-1
+,CL-1
+one,CL-1,more
+"""
+EXPECTED_BEYOND = [
+    "created",
+    "exists",
+    "RF007",
+    "RB020",
+    "created",
+    "created",
+    "RF007",
+    "exists",
+    "created",
+    "RB002",
+    "RB003",
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_a_row_meets_whom_earlier_rows_put_into_groups_tried_or_real(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Staff on one side of a barrier never come to the other, and clients need staff."""
+    monkeypatch.setattr(imports, "SLICE", size)
+    groups = run(world, "groups", "Group Name,Group Identifier\nOne,one\nTwo,two\n")
+    one, two = (row["group_uuid"] for row in groups)
+    body = {"group_uuid": one, "other_group_uuid": two}
+    accepted(world.post(f"{ENTITY}/barriers/create", key=world.cast.system, json=body))
+    before = sizes(world)
+    assert outcomes(run(world, "group_members", BEYOND, dry_run="true")) == EXPECTED_BEYOND
+    assert sizes(world) == before
+    assert outcomes(run(world, "group_members", BEYOND)) == EXPECTED_BEYOND
+
+
+def test_who_is_in_a_new_group_has_changed_since(world: World) -> None:
+    before = member(world, identifier="ADV-3")["updated_at"]
+    run(world, "groups", "Group Name,Staff Identifier(s)\nNew,ADV-3\n")
+    assert member(world, identifier="ADV-3")["updated_at"] > before
 
 
 # -- the job -------------------------------------------------------------------------------------

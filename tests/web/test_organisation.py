@@ -31,7 +31,7 @@ def update(world: World, headers: Any = None, **fields: Any) -> Any:
 
 
 def test_every_setting_has_its_field_in_what_goes_in_and_out() -> None:
-    facts = {"entity_uuid", "name", "state", "created_at"}
+    facts = {"entity_uuid", "name", "state", "created_at", "logo_url", "avatar_url"}
     assert {*Organisation.__struct_fields__} == {*facts, *organisation_settings.SETTINGS}
     assert {*UpdateOrganisation.__struct_fields__} == {"name", *organisation_settings.SETTINGS}
     for row in organisation_settings.SETTINGS.values():  # a default is of the type that is shown

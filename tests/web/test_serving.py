@@ -103,6 +103,27 @@ def test_the_demonstration_prints_four_lines_that_work(tmp_path: Path) -> None:
         assert secret not in log.read_text()
 
 
+LATE = "PIL httpx stream_zip Crypto aiosmtplib asyncpg obstore prometheus_client pypdfium2"
+
+
+def test_a_server_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
+    """Each takes time at the start and megabytes for ever; it is loaded with its first use."""
+    script = (
+        "import asyncio, pathlib, sys\n"
+        "import onrecord.web.serving, onrecord.jobs.worker\n"
+        "from onrecord import app\n"
+        "from onrecord.settings import Settings\n"
+        "async def main():\n"
+        "    running = await app.start(Settings(data_dir=pathlib.Path(sys.argv[1])))\n"
+        "    await running.stop()\n"
+        "asyncio.run(main())\n"
+        f"print(*[name for name in '{LATE}'.split() if name in sys.modules])\n"
+    )
+    command = [sys.executable, "-P", "-c", script, str(tmp_path / "data")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
 def test_an_address_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

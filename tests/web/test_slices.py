@@ -64,13 +64,13 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Non
     real = butler.say
     count = 0
 
-    async def failing(work: Any, to: Any, body: str) -> Any:
+    async def failing(work: Any, *said: Any) -> Any:
         nonlocal count
         count += 1
         if count != number:
-            return await real(work, to, body)
+            return await real(work, *said)
         if after:
-            await real(work, to, body)
+            await real(work, *said)
         raise Refusal("RX503")
 
     monkeypatch.setattr(butler, "say", failing)

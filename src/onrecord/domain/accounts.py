@@ -96,6 +96,11 @@ def _repeated(plain: str) -> bool:
     return plain in (plain + plain)[1:-1]
 
 
+def mark(account: Account) -> str:
+    """Give what tells whether an account still has the password that was right a moment ago."""
+    return hashlib.sha256(account.password.encode()).hexdigest()
+
+
 async def check_username(work: Work, username: str) -> str:
     """Refuse a user name that cannot be (RB003) or is taken (RB013, whatever its capitals)."""
     text.check_username(username)

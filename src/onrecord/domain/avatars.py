@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from onrecord.domain import profiles
+from onrecord.domain import administrators
 from onrecord.model import times
 from onrecord.model.errors import Refusal, malformed
 from onrecord.model.people import AVATAR_SIZES, Member, Picture
@@ -16,11 +16,11 @@ SIZE_DEFAULT = 256
 async def change(work: Work, member: Member, pictures: Sequence[Picture]) -> None:
     """Give a member another picture, in every size; none takes it away.
 
-    What the member has already changes nothing. RF006: as `profiles.check_may_change`, but for
-    one's own.
+    What the member has already changes nothing. RF006: `administrators.check_may_change`,
+    but for one's own.
     """
     if work.actor.member is None or work.actor.member.id != member.id:
-        profiles.check_may_change(work, member)
+        administrators.check_may_change(work, member)
     largest = max(pictures, default=None)
     before = await rows.avatar_of(work.db, member.id, AVATAR_SIZES[-1])
     if (before and before.digest) == (largest and largest.digest):

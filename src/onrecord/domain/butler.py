@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from onrecord.domain import attachments, messages
 from onrecord.model import text, times
 from onrecord.model.access import BUTLER, CAN_LOG_IN, Actor
 from onrecord.model.chats import Recipient, Said
@@ -17,6 +18,7 @@ from onrecord.model.errors import FieldError, Refusal, malformed
 from onrecord.model.people import Member
 from onrecord.store import butler as store
 from onrecord.store import people
+from onrecord.store.attachments import Stored
 from onrecord.store.chats import ACTIVE
 from onrecord.store.record import ChatTip, Pending
 from onrecord.store.work import Work
@@ -40,9 +42,9 @@ class Audience:
     group_uuids: Sequence[str] = ()
 
 
-def check_text(body: str) -> None:
+def check_text(body: str | None) -> None:
     """Refuse (RB003) what no message may hold, before the placeholders are filled."""
-    text.check("text", body, least=1, most=text.TEXT_MAX)
+    messages.check_text(body)
 
 
 async def recipients(work: Work, audience: Audience) -> list[Recipient]:
@@ -90,8 +92,10 @@ async def _named(work: Work, audience: Audience) -> dict[str, Recipient]:
     return found
 
 
-async def say(work: Work, to: Sequence[Recipient], body: str) -> list[Said]:
-    """Say a text to at most 500 recipients in this work, and tell what became of each.
+async def say(
+    work: Work, to: Sequence[Recipient], body: str | None, files: Sequence[Stored] = ()
+) -> list[Said]:
+    """Say a text, files or both to at most 500 recipients, and tell what became of each.
 
     `<First Name>` and `<Last Name>` become the recipient's. Codes of single results: RN006 nobody
     of that name, RB035 the Butler itself, RF024 a member who is neither active nor suspended,
@@ -103,7 +107,7 @@ async def say(work: Work, to: Sequence[Recipient], body: str) -> list[Said]:
     butler = await people.butler_of(work.db, work.actor.entity_id)
     voice = replace(work.actor, member=butler.ref)
     members = await people.members_by_id(work.db, [one.id for one in to if one.id])
-    texts: dict[int, str] = {}
+    texts: dict[int, str | None] = {}
     refused: dict[Recipient, str] = {}
     for one in to:
         try:
@@ -112,27 +116,33 @@ async def say(work: Work, to: Sequence[Recipient], body: str) -> list[Said]:
             refused[one] = refusal.code
     heard = [member for number, member in members.items() if number in texts]
     tips = await _butler_chats(work, voice, heard)
+    shown = tuple(map(attachments.shown, files))
+    entries = []
     for number, tip in tips.items():
         tip.last_seq += 1
         tip.state = ACTIVE
-        work.record(
+        entry = work.record(
             "message.sent",
             chat=tip,
             seq=tip.last_seq,
-            parts={"text": texts[number]},
+            parts=messages.parts_of(texts[number], shown),
             actor=voice,
         )
+        entries.append(entry)
+    attachments.note_sent(work, files, entries)
     return [_said(one, refused, tips) for one in to]
 
 
-def _addressed(member: Member | None, body: str) -> str:
-    """Give the text as this member will read it."""
+def _addressed(member: Member | None, body: str | None) -> str | None:
+    """Give the text as this member will read it; None where there is none."""
     if member is None:
         raise Refusal("RN006")
     if member.profile == BUTLER:
         raise Refusal("RB035")
     if member.state not in HEARING:
         raise Refusal("RF024")
+    if body is None:
+        return None
     names = {"<First Name>": member.first_name, "<Last Name>": member.last_name}
     filled = _PLACEHOLDER.sub(lambda match: names[match[0]], body)
     return text.check("text", filled, least=1, most=text.TEXT_MAX)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from onrecord.domain.places import Places
 from onrecord.model import text
 from onrecord.model.access import MemberRef
 from onrecord.model.cursors import cursor_after, read_cursor
@@ -18,7 +19,10 @@ PAGE_STREAMED: Final = 1000
 
 
 async def named(
-    work: Work, uuids: Sequence[str] | None, identifiers: Sequence[str] | None = None
+    work: Work,
+    uuids: Sequence[str] | None,
+    identifiers: Sequence[str] | None = None,
+    known: Places | None = None,
 ) -> list[Member]:
     """Give the members named by uuid or identifier, each once, in the order named.
 
@@ -30,15 +34,9 @@ async def named(
     known_as = list(dict.fromkeys(identifiers or ()))
     for identifier in known_as:
         text.check("identifiers", identifier, least=1, most=text.IDENTIFIER_MAX)
-    entity_id = work.actor.entity_id
-    found: dict[str, Member] = {}
-    if wanted:
-        for member in await people.members_of(work.db, entity_id, wanted):
-            found[member.uuid] = member
-    identified: dict[str | None, Member] = {}
-    if known_as:
-        for member in await people.members_identified(work.db, entity_id, known_as):
-            identified[member.identifier] = member
+    known = known or Places(work)
+    found = {member.uuid: member for member in await known.members_of(wanted)}
+    identified = {one.identifier: one for one in await known.members_identified(known_as)}
     unknown = [name for name in (*wanted, *known_as) if name not in found | identified]
     if unknown:
         raise Refusal("RN006", f"{unknown[0][:60]} is no member")

@@ -7,28 +7,27 @@ Whoever writes an export takes it piece by piece. A piece may be empty: it says 
 on, and lets others have their turn.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 import msgspec
-from stream_zip import NO_COMPRESSION_64, stream_zip
 
 from onrecord import __version__
+from onrecord.domain import enclosed, replay, sealed_zip
 from onrecord.domain import record as records
-from onrecord.domain import replay
+from onrecord.domain.enclosed import FILE, Brought, Enclosed
+from onrecord.domain.messages import ATTACHMENT, EVENT, files_told
 from onrecord.domain.record import ArchivePage, ArchivePlan
 from onrecord.domain.replay import Read, Scene
+from onrecord.domain.sealed_zip import Keep, Parts, Sealing
 from onrecord.model import sheets, times
 from onrecord.model.access import PROFILES, VIA, Kind
 from onrecord.model.chats import Event, Message, Via
 from onrecord.model.errors import Refusal, malformed
-from onrecord.model.ports import Signer, Spool
+from onrecord.model.ports import Files, Signer, Spool
 from onrecord.proof import bundle
-from onrecord.proof.seal import Sealer
 from onrecord.store import access
 from onrecord.store import record as ledger
 from onrecord.store import replay as rows
@@ -42,10 +41,6 @@ PAGE: Final = 500
 """Records written in one piece."""
 NAMES_MOST: Final = 5000
 """Names of authors remembered at the most."""
-MODE: Final = 0o100644
-
-Keep = Callable[[str, str], Awaitable[None]]
-"""Stores a seal under the options of its export, when it is first made."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -89,13 +84,23 @@ async def begin(work: Work, signer: Signer, as_of: int | None, form: str) -> Exp
     return Export(plan, times.read(last["at"]), form)
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where files lie, which the ZIP form needs: attachments, and what is made for it.
+
+    `spool` makes a place for what must be known whole before it is sent.
+    """
+
+    spool: Callable[[], Spool]
+    files: Files
+
+
 async def pieces(
-    export: Export, read: Read, keep: Keep, signer: Signer, spool: Callable[[], Spool]
+    export: Export, read: Read, keep: Keep, signer: Signer, places: Places
 ) -> AsyncIterator[bytes]:
     """Give the export piece by piece, in constant memory.
 
-    `read` asks the tables, a page to a transaction; `spool` makes a place for what must be known
-    whole before it is sent, which the ZIP form needs.
+    `read` asks the tables, a page to a transaction; `keep` stores seals when they are first made.
     """
     with closing(Scratch()) as scratch:
         scene = Scene(scratch)
@@ -108,7 +113,7 @@ async def pieces(
         elif export.format == "csv":
             whole = _as_csv(scene)
         else:
-            async for piece in _as_zip(export, scene, read, keep, signer, spool):
+            async for piece in _as_zip(export, scene, read, keep, signer, places):
                 yield piece
             return
         for piece in whole:
@@ -134,6 +139,7 @@ def _member(scene: Scene, member: Thing, group_uuids: list[str]) -> dict[str, An
         "profile": PROFILES[facts["enum_profile_id"]].name,
         **{name: facts[name] for name in _OF_MEMBER},
         "group_uuids": group_uuids,
+        "invitation": facts["invitation"],
         **_times(facts),
     }
 
@@ -235,8 +241,19 @@ def _as_json(export: Export, scene: Scene) -> Iterator[bytes]:
 
 
 def _entity(scene: Scene) -> dict[str, Any]:
-    names = ("entity_uuid", "name", "state", "settings", "created_at", "erased")
-    return {name: scene.entity[name] for name in names}
+    return {name: scene.entity[name] for name in _OF_ENTITY}
+
+
+_OF_ENTITY: Final = (
+    "entity_uuid",
+    "name",
+    "state",
+    "has_logo",
+    "has_avatar",
+    "settings",
+    "created_at",
+    "erased",
+)
 
 
 def _list(pages: Iterable[list[dict[str, Any]]]) -> Iterator[bytes]:
@@ -250,6 +267,10 @@ def _list(pages: Iterable[list[dict[str, Any]]]) -> Iterator[bytes]:
 
 # -- CSV -----------------------------------------------------------------------------------------
 
+_OF_INVITATION: Final = tuple(
+    f"invitation_{name}" for name in ("state", "sent_at", "reminders_sent", "expires_at")
+)
+
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "entity_memberships": (
         "entity_user_xref_uuid",
@@ -257,6 +278,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "profile",
         *_OF_MEMBER,
         "group_uuids",
+        *_OF_INVITATION,
         "created_at",
         "updated_at",
         "erased",
@@ -293,6 +315,11 @@ _RECORD_NAMES: Final = {"entity_memberships": "member", "groups": "group", "chat
 
 
 def _flat(one: dict[str, Any]) -> dict[str, Any]:
+    if "invitation" in one:
+        invitation = one["invitation"] or {}
+        return one | {
+            name: invitation.get(name.removeprefix("invitation_")) for name in _OF_INVITATION
+        }
     if "participants" not in one:
         return one
     people = one["participants"]
@@ -340,33 +367,49 @@ class _Names:
         return self.known[place]
 
 
-def _message_lines(page: ArchivePage, names: _Names) -> tuple[int, bytes]:
-    """Give how many messages a page of entries holds, and a line for each."""
-    lines = []
-    for leaf, parts in page:
-        entry = msgspec.json.decode(leaf)
-        if "seq" in entry:
+@dataclass(slots=True)
+class _Messages:
+    """The lines of all messages, and which of them brought files."""
+
+    lines: Spool
+    names: _Names
+    count: int = 0
+    brought: list[Brought] = field(default_factory=list)
+
+    def add(self, page: ArchivePage) -> None:
+        """Write a line for each message of a page of entries."""
+        lines = []
+        for leaf, parts in page:
+            entry = msgspec.json.decode(leaf)
+            if "seq" not in entry:
+                continue
             told = {name: data for name, (_, data) in parts.items()}
-            lines.append(_encode(_message(entry, told, names)))
-    return len(lines), b"".join(line + b"\n" for line in lines)
+            lines.append(_encode(_message(entry, told, self.names)))
+            if FILE in told:
+                place = (entry["position"], entry["chat_uuid"], entry["seq"])
+                self.brought.append(Brought(*place, told[FILE]))
+        self.lines.write(b"".join(line + b"\n" for line in lines))
+        self.count += len(lines)
 
 
 def _message(entry: dict[str, Any], parts: dict[str, bytes], names: _Names) -> Message:
     actor, text = entry["actor"], parts.get("text")
     author = names.of(replay.MEMBER, actor.get("entity_user_xref_uuid", ""))
     key_uuid = actor.get("api_key_uuid")
-    is_text = entry["type"] == "message.sent"
+    is_event, files = entry["type"] != "message.sent", parts.get("file")
+    # An entry names its part even where the bytes were lawfully erased.
+    brings_files = "file" in entry.get("content", ())
     return Message(
         entry["chat_uuid"],
         entry["seq"],
-        "text" if is_text else "event",
+        EVENT if is_event else ATTACHMENT if brings_files else "text",
         actor.get("entity_user_xref_uuid"),
         author.get("first_name"),
         author.get("last_name"),
         None if text is None else msgspec.Raw(text),
         entry["data"].get("reply_to_seq"),
-        (),
-        None if is_text else _event(entry, parts, names),
+        () if files is None else files_told(files),
+        _event(entry, parts, names) if is_event else None,
         entry["at"],
         Via(
             VIA[Kind(actor["kind"])],
@@ -403,7 +446,9 @@ as of position {as_of} of the record of {origin}.
   members, groups, chats   .json and .csv: what there was, rebuilt from the record
   messages.jsonl           every message, a line each, in the order in which they were sent
   records.jsonl            the record itself: every entry as it was hashed, with its proof
-  manifest.json            what is in this file, with the size and SHA-256 of each part
+  attachments/             the files that were sent, by chat and number of the message
+  manifest.json            what is in this file, with the size and SHA-256 of each part;
+                           "missing" names attachments that could not be read
 
 What is null and named under "erased" was lawfully erased.
 
@@ -411,33 +456,16 @@ To verify this file, with no server and no network:
 
   onrecord verify FILE --key VKEY
 
+or, with Python alone and nothing installed,
+
+  python3 onrecord-verify.py FILE --key VKEY
+
 Get the program and the verifier key from somewhere else than from this file or from
-whoever gave it to you: the key is published by the organisation's server under
-/.well-known/onrecord-keys, and the program is free software. Without a key that you
-trust, a file can only be shown to agree with itself.
+whoever gave it to you. The organisation's server publishes both, the key under
+/.well-known/onrecord-keys and the program under /onrecord-verify.py; other servers of
+OnRecord give the program too, and it is free software. Without a key that you trust,
+a file can only be shown to agree with itself.
 """
-
-
-@dataclass(slots=True)
-class _Parts:
-    """The parts of the ZIP, each known whole."""
-
-    spool: Callable[[], Spool]
-    stack: ExitStack
-    spools: dict[str, Spool] = field(default_factory=dict)
-
-    def new(self, name: str) -> Spool:
-        """Begin a part."""
-        made = self.spools[name] = self.spool()
-        self.stack.callback(made.close)
-        return made
-
-    def put(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Write a part; gives an empty piece for each that was written."""
-        part = self.new(name)
-        for piece in pieces:
-            part.write(piece)
-            yield b""
 
 
 async def _as_zip(
@@ -446,11 +474,11 @@ async def _as_zip(
     read: Read,
     keep: Keep,
     signer: Signer,
-    spool: Callable[[], Spool],
+    places: Places,
 ) -> AsyncIterator[bytes]:
     plan = export.plan
     with ExitStack() as stack:
-        parts = _Parts(spool, stack)
+        parts = Parts(places.spool, stack)
         readme = README.format(as_of=plan.as_of, origin=plan.entity.origin)
         parts.new("README.txt").write(readme.encode())
         files = {"members": "entity_memberships", "groups": "groups", "chats": "chats"}
@@ -459,28 +487,30 @@ async def _as_zip(
                 yield piece
             for piece in parts.put(f"{name}.csv", _table(of, _RECORDS[of](scene))):
                 yield piece
-        count = 0
-        messages, archive = parts.new("messages.jsonl"), parts.new("records.jsonl")
-        names = _Names(scene.scratch)
+        told = _Messages(parts.new("messages.jsonl"), _Names(scene.scratch))
+        archive = parts.new("records.jsonl")
 
         def look(page: ArchivePage) -> None:
-            nonlocal count
-            number, lines = _message_lines(page, names)
-            messages.write(lines)
-            count += number
+            told.add(page)
             export.done += len(page)
 
         async for piece in records.write_archive(read, keep, signer, plan, look):
             archive.write(piece)
             yield b""
-        manifest = _manifest(export, scene, parts.spools, count)
+        inside = await enclosed.enclosed(
+            read, places.files, plan.entity.id, told.brought, by_chat=True
+        )
+        manifest = _manifest(export, scene, parts, told.count, inside)
         parts.new(bundle.MANIFEST).write(manifest)
-        async for piece in _sealed(export, parts.spools, read, keep, signer):
+        sealing = Sealing(KIND, plan.entity, plan.as_of, export.at, "zip", read, keep, signer)
+        async for piece in sealed_zip.sealed(parts.members(inside.members), sealing):
             yield piece
 
 
-def _manifest(export: Export, scene: Scene, spools: dict[str, Spool], messages: int) -> bytes:
+def _manifest(export: Export, scene: Scene, parts: Parts, messages: int, inside: Enclosed) -> bytes:
     plan = export.plan
+    files = parts.facts() | {one.name: (one.size, one.sha256) for one in inside.members}
+    counts = {"entries": plan.as_of, "messages": messages, "attachments": len(inside.members)}
     return bundle.manifest(
         kind=KIND,
         entity_uuid=plan.entity.uuid,
@@ -490,36 +520,8 @@ def _manifest(export: Export, scene: Scene, spools: dict[str, Spool], messages: 
         checkpoint=plan.checkpoint,
         keys=records.parse_keys(plan.keys),
         software=f"onrecord {__version__}",
-        counts={"entries": plan.as_of, "messages": messages},
+        counts=counts,
         entity_name=scene.entity["name"],
-        files={name: (one.size, one.sha256) for name, one in spools.items()},
+        files=files,
+        **({"missing": inside.missing} if inside.missing else {}),
     )
-
-
-async def _sealed(
-    export: Export, spools: dict[str, Spool], read: Read, keep: Keep, signer: Signer
-) -> AsyncIterator[bytes]:
-    """Give the ZIP, stored and with fixed times, and its seal as the archive's comment."""
-    plan = export.plan
-    sealer = Sealer()
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=export.at)
-    members = (
-        (name, moment, MODE, NO_COMPRESSION_64(one.size, one.crc), one.pieces())
-        for name, one in spools.items()
-    )
-    held = b""
-    for piece in stream_zip(members):
-        whole = held + piece
-        held = whole[-bundle.LENGTH_BYTES :]
-        yield sealer.update(whole[: -bundle.LENGTH_BYTES])
-    # The last field says how long the comment is: it must be right before the file is sealed.
-    kind, origin, as_of = KIND, plan.entity.origin, plan.as_of
-    length = len(signer.sign_note(sealer.text(kind, origin, as_of)).encode())
-    digits = len(str(sealer.size + bundle.LENGTH_BYTES)) - len(str(sealer.size))
-    yield sealer.update((length + digits).to_bytes(bundle.LENGTH_BYTES, "little"))
-    options = f"{KIND}/{as_of}/zip/{__version__}/{sealer.digest().hex()}"
-    note = await read(partial(ledger.seal_of, entity_id=plan.entity.id, options=options))
-    if note is None:
-        note = signer.sign_note(sealer.text(kind, origin, as_of))
-        await keep(options, note)
-    yield note.encode()

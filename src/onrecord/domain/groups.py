@@ -1,17 +1,19 @@
-"""Groups and barriers: who sees whom, and who never may (product.md, section 3)."""
+"""Groups, and who is in them: who sees whom (product.md, section 3)."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import structs
+
 from onrecord.domain import contacts
+from onrecord.domain.places import Places
 from onrecord.model import text, times
 from onrecord.model.access import BUTLER
 from onrecord.model.cursors import cursor_after, read_cursor
 from onrecord.model.errors import Refusal, malformed, missing
 from onrecord.model.people import (
-    Barrier,
     Group,
     GroupView,
     Member,
@@ -30,53 +32,36 @@ PAGE_STREAMED: Final = 500
 """Groups and barriers read in one go where all are asked for."""
 
 
-async def add_group(
-    work: Work,
+@dataclass(frozen=True, slots=True)
+class NewGroup:
+    """A group to be made, of values that are checked already, and who will be in it."""
+
+    group: Group
+    """Without its internal id, which the database chooses."""
+    members: Sequence[Member] = ()
+
+
+async def check_group(
+    known: Places,
     name: str,
     *,
     identifier: str | None = None,
     description: str = "",
     is_default: bool = False,
 ) -> Group:
-    """Add the row and the entry of a group.
+    """Check what a group is to be.
 
     RB003: a name that has not 1 to 500 characters, an identifier or description that cannot be.
     RB013: the identifier is in use.
     """
     text.check("name", name, least=1, most=text.NAME_MAX)
     text.check("description", description, least=0, most=text.TEXT_MAX)
-    identifier = await _free_identifier(work, identifier)
     now = times.now()
-    group_uuid = str(uuid.uuid4())
-    number = await rows.add_group(
-        work.db,
-        {
-            "uuid": group_uuid,
-            "entity_id": work.actor.entity_id,
-            "name": name,
-            "identifier": identifier,
-            "description": description,
-            "state": "active",
-            "is_default": int(is_default),
-            "search_key": group_search_key(name, identifier),
-            "created_at": now,
-            "updated_at": now,
-        },
-    )
-    parts: dict[str, Any] = {"name": name}
-    if identifier or description:
-        parts["details"] = {"identifier": identifier, "description": description}
-    work.record(
-        "group.created",
-        ids={"group_uuid": group_uuid},
-        data={"is_default": is_default},
-        parts=parts,
-    )
     return Group(
-        id=number,
-        uuid=group_uuid,
+        id=0,
+        uuid=str(uuid.uuid4()),
         name=name,
-        identifier=identifier,
+        identifier=await _free_identifier(known, identifier),
         description=description,
         state="active",
         is_default=is_default,
@@ -85,11 +70,91 @@ async def add_group(
     )
 
 
-async def _free_identifier(work: Work, value: str | None) -> str | None:
+async def add_group(work: Work, name: str, *, is_default: bool = False) -> Group:
+    """Add the row and the entry of a group, and nobody in it; RB003 as `check_group`."""
+    group = await check_group(Places(work), name, is_default=is_default)
+    (made,) = await add_groups(work, [NewGroup(group)])
+    return made
+
+
+async def add_groups(work: Work, several: Sequence[NewGroup]) -> list[Group]:
+    """Write groups and whoever will be in them; nothing of it is refused."""
+    if not several:
+        return []
+    entity_id = work.actor.entity_id
+    columns = [
+        {
+            "uuid": new.group.uuid,
+            "entity_id": entity_id,
+            "name": new.group.name,
+            "identifier": new.group.identifier,
+            "description": new.group.description,
+            "state": new.group.state,
+            "is_default": int(new.group.is_default),
+            "search_key": group_search_key(new.group.name, new.group.identifier),
+            "created_at": new.group.created_at,
+            "updated_at": new.group.updated_at,
+        }
+        for new in several
+    ]
+    numbers = await rows.add_groups(work.db, columns)
+    made = [
+        structs.replace(new.group, id=number) for new, number in zip(several, numbers, strict=True)
+    ]
+    members = [new.members for new in several]
+    pairs = _pairs(zip(made, members, strict=True))
+    if pairs:
+        await rows.add_group_members(work.db, pairs)
+        await rows.touch(work.db, [], sorted({member for _, member in pairs}), times.now())
+    for group, inside in zip(made, members, strict=True):
+        _record_group(work, group)
+        _record_added(work, group, inside)
+    return made
+
+
+def _record_group(work: Work, group: Group) -> None:
+    parts: dict[str, Any] = {"name": group.name}
+    if group.identifier or group.description:
+        parts["details"] = {"identifier": group.identifier, "description": group.description}
+    work.record(
+        "group.created",
+        ids={"group_uuid": group.uuid},
+        data={"is_default": group.is_default},
+        parts=parts,
+    )
+
+
+async def _free_identifier(known: Places, value: str | None) -> str | None:
     identifier = contacts.check_identifier(value)
-    if identifier and await rows.group_identified(work.db, work.actor.entity_id, identifier):
+    if identifier and await known.group_identified(identifier):
         raise Refusal("RB013")
     return identifier
+
+
+async def check_new(
+    known: Places,
+    *,
+    name: str,
+    identifier: str | None,
+    description: str,
+    uuids: Sequence[str] | None,
+    identifiers: Sequence[str] | None,
+) -> NewGroup:
+    """Check a group and whoever is to be in it; as `check_group` and `add_members`.
+
+    Who moves changes nothing for barriers: a new group has none.
+    """
+    wanted: list[Member] = []
+    if uuids is not None or identifiers is not None:
+        wanted = await contacts.named(known.work, uuids, identifiers, known)
+        _check_may_join(wanted)
+    _check_size(1 + len(wanted))
+    group = await check_group(known, name, identifier=identifier, description=description)
+    if any(one.is_client for one in wanted) and not _any_active_staff(wanted):
+        raise Refusal("RB020")
+    new = NewGroup(group, wanted)
+    known.note_group(group)
+    return new
 
 
 async def create(
@@ -101,17 +166,16 @@ async def create(
     uuids: Sequence[str] | None,
     identifiers: Sequence[str] | None,
 ) -> Group:
-    """Make a group, with members when some are named; all or nothing.
-
-    As `add_group` and `add_members`.
-    """
-    wanted: list[Member] = []
-    if uuids is not None or identifiers is not None:
-        wanted = await _wanted(work, uuids, identifiers)
-    _check_size(1 + len(wanted))
-    group = await add_group(work, name, identifier=identifier, description=description)
-    await _check_staff_for_clients(work, group, wanted)
-    await put_into_group(work, group, *wanted)
+    """Make a group, with members when some are named; all or nothing. As `check_new`."""
+    new = await check_new(
+        Places(work),
+        name=name,
+        identifier=identifier,
+        description=description,
+        uuids=uuids,
+        identifiers=identifiers,
+    )
+    (group,) = await add_groups(work, [new])
     return group
 
 
@@ -158,7 +222,7 @@ async def update(work: Work, group: Group, new: NewValues) -> None:
     if not changed:
         return
     if changed.get("identifier"):
-        await _free_identifier(work, changed["identifier"])
+        await _free_identifier(Places(work), changed["identifier"])
     if changed.get("state") == "inactive":
         await _check_may_close(work, group)
     values = {**now_it_is, **changed}
@@ -205,31 +269,40 @@ async def add_members(
 ) -> None:
     """Put members into a group, all or none; who is in it already stays there.
 
-    RB785, RN006: nobody named, or somebody who is not; the Butler is in no group. RB019: the
-    group or one of the members is inactive. RB020: clients into a group that has no active staff
-    member and gets none by this call. RF007: staff who are in a group beyond a barrier of this
-    one. RB003: more than 500 would be added.
+    RB785, RN006: nobody named, or somebody who is not. The others as `check_joining`.
     """
-    wanted = await _wanted(work, uuids, identifiers)
+    known = Places(work)
+    wanted = await contacts.named(work, uuids, identifiers, known)
+    await join(known, [(group, await check_joining(known, group, wanted))])
+
+
+async def check_joining(known: Places, group: Group, wanted: Sequence[Member]) -> list[Member]:
+    """Check that members may come into a group, and give those who are not there yet.
+
+    RN006: the Butler, who is in no group. RB019: the group or one of the members is inactive.
+    RB020: clients into a group that has no active staff member and gets none with them. RF007:
+    staff who are in a group beyond a barrier of this one. RB003: more than 500 would be added.
+    """
+    _check_may_join(wanted)
     _check_active(group)
-    present = await rows.members_among(work.db, group.id, [one.id for one in wanted])
+    present = await known.present(group, wanted)
     newcomers = [one for one in wanted if one.id not in present]
     _check_size(len(newcomers))
-    await _check_staff_for_clients(work, group, newcomers)
-    if newcomers:
-        await put_into_group(work, group, *newcomers)
-        await rows.touch(work.db, group.id, [one.id for one in newcomers], times.now())
+    if (
+        any(one.is_client for one in newcomers)
+        and not _any_active_staff(newcomers)
+        and not await known.has_active_staff(group)
+    ):
+        raise Refusal("RB020")
+    await _check_beyond(known, group, newcomers)
+    return newcomers
 
 
-async def _wanted(
-    work: Work, uuids: Sequence[str] | None, identifiers: Sequence[str] | None
-) -> list[Member]:
-    wanted = await contacts.named(work, uuids, identifiers)
+def _check_may_join(wanted: Sequence[Member]) -> None:
     if any(one.profile == BUTLER for one in wanted):
         raise Refusal("RN006", "One of the members does not exist")
     if any(one.state == "inactive" for one in wanted):
         raise Refusal("RB019", "One of the members is inactive")
-    return wanted
 
 
 def _check_active(group: Group) -> None:
@@ -243,13 +316,28 @@ def _check_size(entries: int) -> None:
         raise malformed("entity_user_xref_uuids", why)
 
 
-async def _check_staff_for_clients(work: Work, group: Group, newcomers: Sequence[Member]) -> None:
-    if not any(one.is_client for one in newcomers):
+def _any_active_staff(several: Sequence[Member]) -> bool:
+    return any(one.is_staff and one.state == "active" for one in several)
+
+
+async def _check_beyond(known: Places, group: Group, newcomers: Sequence[Member]) -> None:
+    staff = [one for one in newcomers if one.is_staff]
+    if staff and await known.any_beyond(group, staff):
+        raise Refusal("RF007", _BEYOND)
+
+
+Joining = Sequence[tuple[Group, Sequence[Member]]]
+"""Who comes into which groups."""
+
+
+async def join(known: Places, joining: Joining) -> None:
+    """Put members into groups, and note that these and those changed; nothing is refused."""
+    pairs = _pairs(joining)
+    if not pairs:
         return
-    if any(one.is_staff and one.state == "active" for one in newcomers):
-        return
-    if not await rows.has_active_staff(work.db, group.id):
-        raise Refusal("RB020")
+    await _write_joining(known, joining)
+    group_ids, member_ids = (sorted(set(ids)) for ids in zip(*pairs, strict=True))
+    await rows.touch(known.work.db, group_ids, member_ids, times.now())
 
 
 async def put_into_group(work: Work, group: Group, *members: Member) -> None:
@@ -257,19 +345,36 @@ async def put_into_group(work: Work, group: Group, *members: Member) -> None:
 
     RF007: staff who are in a group beyond a barrier of this one.
     """
-    present = await rows.members_among(work.db, group.id, [one.id for one in members])
+    known = Places(work)
+    present = await known.present(group, members)
     newcomers = [one for one in members if one.id not in present]
-    staff = [one.id for one in newcomers if one.is_staff]
-    if staff and await rows.any_beyond(work.db, group.id, staff):
-        raise Refusal("RF007", _BEYOND)
-    await rows.add_group_members(work.db, group.id, [one.id for one in newcomers])
-    for member in newcomers:
+    await _check_beyond(known, group, newcomers)
+    await _write_joining(known, [(group, newcomers)])
+
+
+async def _write_joining(known: Places, joining: Joining) -> None:
+    """Write rows and entries, and note anew which chats are barred where staff moved."""
+    work = known.work
+    await rows.add_group_members(work.db, _pairs(joining))
+    for group, members in joining:
+        _record_added(work, group, members)
+    for group, members in joining:
+        if any(one.is_staff for one in members) and await known.walls(group):
+            await chats.mark_barred(work.db, work.actor.entity_id)
+            return
+
+
+def _pairs(joining: Iterable[tuple[Group, Sequence[Member]]]) -> list[tuple[int, int]]:
+    return [(group.id, member.id) for group, members in joining for member in members]
+
+
+def _record_added(work: Work, group: Group, members: Sequence[Member]) -> None:
+    for member in members:
         work.record(
             "group.member_added",
             ids={"group_uuid": group.uuid, "entity_user_xref_uuid": member.uuid},
             subject=member.id,
         )
-    await _mark_barred(work, group, newcomers)
 
 
 async def check_barriers(work: Work, several: Sequence[Group]) -> None:
@@ -301,35 +406,28 @@ async def remove_members(
         and await rows.has_clients(work.db, group.id, besides=ids)
     ):
         raise Refusal("RB011")
+    await _take_out(work, group, leaving)
+
+
+async def leave(work: Work, member: Member, group_uuids: Sequence[str]) -> None:
+    """Take a member whose membership has ended out of groups."""
+    for group in await rows.groups_with(work.db, member.id):
+        if group.uuid in group_uuids:
+            await _take_out(work, group, [member])
+
+
+async def _take_out(work: Work, group: Group, leaving: Sequence[Member]) -> None:
+    """Write rows and entries, and note anew which chats are barred where staff left."""
+    ids = [one.id for one in leaving]
     await rows.remove_group_members(work.db, group.id, ids)
-    await rows.touch(work.db, group.id, ids, times.now())
+    await rows.touch(work.db, [group.id], ids, times.now())
     for member in leaving:
         work.record(
             "group.member_removed",
             ids={"group_uuid": group.uuid, "entity_user_xref_uuid": member.uuid},
             subject=member.id,
         )
-    await _mark_barred(work, group, leaving)
-
-
-async def leave(work: Work, member: Member, group_uuids: Sequence[str]) -> None:
-    """Take a member whose membership has ended out of groups."""
-    for group in await rows.groups_with(work.db, member.id):
-        if group.uuid not in group_uuids:
-            continue
-        await rows.remove_group_members(work.db, group.id, [member.id])
-        await rows.touch(work.db, group.id, [member.id], times.now())
-        work.record(
-            "group.member_removed",
-            ids={"group_uuid": group.uuid, "entity_user_xref_uuid": member.uuid},
-            subject=member.id,
-        )
-        await _mark_barred(work, group, [member])
-
-
-async def _mark_barred(work: Work, group: Group, moved: Sequence[Member]) -> None:
-    """Note anew which chats are barred, where staff came to or left a group with a barrier."""
-    if any(one.is_staff for one in moved) and await rows.has_barrier(work.db, group.id):
+    if any(one.is_staff for one in leaving) and await rows.walls(work.db, [group.id]):
         await chats.mark_barred(work.db, work.actor.entity_id)
 
 
@@ -337,18 +435,24 @@ async def _mark_barred(work: Work, group: Group, moved: Sequence[Member]) -> Non
 
 
 async def pick(
-    work: Work, group_uuid: str | None, identifier: str | None = None, *, name: str = "group_uuid"
+    work: Work,
+    group_uuid: str | None,
+    identifier: str | None = None,
+    *,
+    name: str = "group_uuid",
+    known: Places | None = None,
 ) -> Group:
     """Give the group named: RB002 nothing given, RB003 two that are not the same, RN002 none.
 
     `name` is what the field of the uuid is called.
     """
-    entity_id = work.actor.entity_id
+    known = known or Places(work)
     if group_uuid:
-        found = await rows.groups_of(work.db, entity_id, [text.check_uuid(name, group_uuid)])
+        found = await known.groups_of([text.check_uuid(name, group_uuid)])
         group = found[0] if found else None
     elif identifier:
-        group = await rows.group_identified(work.db, entity_id, identifier)
+        text.check("identifier", identifier, least=1, most=text.IDENTIFIER_MAX)
+        group = await known.group_identified(identifier)
     else:
         raise missing(name)
     if group is None:
@@ -411,55 +515,3 @@ async def page(
     )
     following = cursor_after(found[limit - 1].id) if len(found) > limit else None
     return await views(work, found[:limit]), following
-
-
-# -- barriers ------------------------------------------------------------------------------------
-
-
-async def add_barrier(work: Work, one: Group, other: Group) -> Barrier:
-    """Make a barrier between two groups, and give it; one that stands already changes nothing.
-
-    RB003: a group and itself. RB019: a member of the staff side is in both groups.
-    """
-    if one.id == other.id:
-        raise malformed("other_group_uuid", "is the same group")
-    first, second = sorted((one, other), key=lambda group: group.id)
-    at = await rows.barrier_between(work.db, first.id, second.id)
-    if at is None:
-        if await rows.staff_in_both(work.db, first.id, second.id):
-            raise Refusal("RB019", "A staff member is in both groups; take them out of one first")
-        await rows.add_barrier(work.db, work.actor.entity_id, first.id, second.id)
-        await chats.mark_barred(work.db, work.actor.entity_id)
-        entry = work.record(
-            "barrier.created", ids={"group_uuid": first.uuid, "other_group_uuid": second.uuid}
-        )
-        # The table shall say the very moment that the record says.
-        work.on_settled.append(lambda: rows.date_barrier(work.db, first.id, second.id, entry.at))
-        await work.settle()
-        at = entry.at
-    return Barrier(first.uuid, second.uuid, times.wire(at))
-
-
-async def remove_barrier(work: Work, one: Group, other: Group) -> None:
-    """Lift the barrier between two groups, whichever is named first (RN008 when there is none)."""
-    first, second = sorted((one, other), key=lambda group: group.id)
-    if await rows.barrier_between(work.db, first.id, second.id) is None:
-        raise Refusal("RN008", "There is no barrier between these groups")
-    await rows.remove_barrier(work.db, first.id, second.id)
-    await chats.mark_barred(work.db, work.actor.entity_id)
-    work.record(
-        "barrier.destroyed", ids={"group_uuid": first.uuid, "other_group_uuid": second.uuid}
-    )
-
-
-async def barriers(
-    work: Work, *, cursor: str | None, limit: int
-) -> tuple[list[Barrier], str | None]:
-    """Give a page of barriers in the order of their groups, and the next cursor.
-
-    `limit` counts barriers, 1 to 1,000. RB003: a cursor that is none of ours.
-    """
-    first, second = read_cursor(cursor, 2)
-    found = await rows.barriers_after(work.db, work.actor.entity_id, (first, second), limit + 1)
-    following = cursor_after(*found[limit - 1][0]) if len(found) > limit else None
-    return [barrier for _, barrier in found[:limit]], following

@@ -76,9 +76,13 @@ def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
 
 
 async def _shown(work: Work, found: Sequence[ChatRow]) -> list[Chat]:
+    return await shown_to(work, found, work.actor.member.id if work.actor.member else 0)
+
+
+async def shown_to(work: Work, found: Sequence[ChatRow], member_id: int) -> list[Chat]:
+    """Give chats as a member sees them; 0: as they are, with nobody's own view of them."""
     if not found:
         return []
-    member_id = work.actor.member.id if work.actor.member else 0
     ids = [chat.id for chat in found]
     participants = await _participants(work, found)
     stored = await rows.last_messages(work.db, work.actor.entity_id, member_id, ids)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from onrecord.domain import jobs
+from onrecord.domain import administrators, jobs
 from onrecord.model import letters, text, times
 from onrecord.model.errors import Refusal
 from onrecord.model.people import Invitation, Member
@@ -102,7 +102,11 @@ async def invite_newcomers(
 
 
 async def resend(work: Work, member: Member, message: str | None = None) -> None:
-    """Invite again; the earlier message stands unless another is given. RB019: not pending."""
+    """Invite again; the earlier message stands unless another is given.
+
+    RB019: not pending. RF006: `administrators.check_may_change`.
+    """
+    administrators.check_may_change(work, member)
     if member.state != "pending":
         raise Refusal("RB019", f"The member is {member.state}; only a pending one can be invited")
     if message is None:
@@ -239,7 +243,11 @@ async def bounced_mail(work: Work, message_id: str, recipient: str) -> list[int]
 
 
 async def revoke(work: Work, member: Member) -> None:
-    """Take an invitation back: no link works any more. RB019: there is none to take back."""
+    """Take an invitation back: no link works any more.
+
+    RB019: there is none to take back. RF006: `administrators.check_may_change`.
+    """
+    administrators.check_may_change(work, member)
     known = await _known(work, member.id)
     if member.state != "pending" or known is None or known.state in {"revoked", "accepted"}:
         raise Refusal("RB019", "The member has no invitation that could be revoked")
@@ -318,9 +326,9 @@ async def look(work: Work, token: str) -> Invited:
     return await of_hash(work, token_hash(token))
 
 
-async def of_hash(work: Work, hashed: bytes) -> Invited:
-    """Give what `look` gives, by the stored form of the token."""
-    link = await store.link_of(work.db, hashed)
+async def of_hash(work: Work, hashed: bytes, *, locked: bool = False) -> Invited:
+    """Give what `look` gives, by the stored form of the token; locked, it works to the end."""
+    link = await store.link_of(work.db, hashed, locked=locked)
     if link is None:
         raise Refusal("RU010", _UNKNOWN)
     if link.ended is not None:

@@ -82,11 +82,13 @@ async def join(work: Work, payload: dict[str, Any]) -> Joined:
     RU010: the link works no more. RB013: the user name was taken meanwhile. RB019: the account is
     a member already, or the terms have a newer version.
     """
-    invited = await invitations.of_hash(work, bytes.fromhex(payload["token_hash"]))
+    hashed = bytes.fromhex(payload["token_hash"])
+    invited = await invitations.of_hash(work, hashed, locked=True)
     inside = within(work, invited)
     member = invited.member
     account_id, account_uuid = await _account(inside, invited, payload)
-    await people.activate_member(work.db, member.id, account_id, times.now())
+    if not await people.activate_member(work.db, member.id, account_id, times.now()):
+        raise Refusal("RU010", "The membership has ended meanwhile")
     await invitations.accepted(inside, member)
     inside.record(
         "member.joined",

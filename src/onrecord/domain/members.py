@@ -6,8 +6,16 @@ from typing import Final
 
 from argon2 import PasswordHasher
 
-from onrecord.domain import accounts, contacts, groups, invitations, newcomers
+from onrecord.domain import (
+    accounts,
+    administrators,
+    contacts,
+    groups,
+    invitations,
+    newcomers,
+)
 from onrecord.domain.newcomers import Known, Newcomer
+from onrecord.domain.places import Places
 from onrecord.model import text, times
 from onrecord.model.access import (
     BUTLER,
@@ -50,8 +58,9 @@ async def create(work: Work, new: NewMember) -> tuple[Member, str | None]:
 
     RB003: a field is wrong. RB002: no phone number where the organisation asks for one. RB013,
     RB014: identifier or email in use, by an inactive member too. RN006: no such creator. RF006: a
-    creator of the client side. RN002, RB019, RB020: no such group, an inactive one, or one without
-    active staff for a client. RF007: staff into groups on both sides of a barrier.
+    creator of the client side, or for a person another one than oneself; a system administrator
+    made by somebody who is none. RN002, RB019, RB020: no such group, an inactive one, or one
+    without active staff for a client. RF007: staff into groups on both sides of a barrier.
     """
     if new.new_group_entity_user_xref_uuids and not new.new_group_name:
         raise missing("new_group_name")
@@ -72,6 +81,7 @@ async def check(work: Work, new: NewMember, known: Known) -> Newcomer:
     """
     if new.enum_profile_id not in CAN_LOG_IN:
         raise malformed("enum_profile_id", "is not a role from 1 to 5")
+    administrators.check_may_make(work, new.enum_profile_id)
     creator = await _creator(work, new.created_by_entity_user_xref_uuid, known)
     identifier = contacts.check_identifier(new.identifier)
     email = text.check_email("primary_email", new.primary_email)
@@ -111,7 +121,7 @@ def _shown_as(work: Work, new: NewMember, creator: Member | None) -> Actor:
 
 async def _creator(work: Work, named: str | None, known: Known) -> Member | None:
     if not named:
-        return await known.first_admin()
+        return await known.creator()
     creator = await people.member_of(
         work.db,
         work.actor.entity_id,
@@ -119,6 +129,9 @@ async def _creator(work: Work, named: str | None, known: Known) -> Member | None
     )
     if creator is None:
         raise Refusal("RN006", "created_by_entity_user_xref_uuid is no member")
+    acting = work.actor.member
+    if acting is not None and acting.id != creator.id:
+        raise Refusal("RF006", "A person invites in the own name")
     if not creator.is_staff:
         raise Refusal("RF006", "Only staff can invite")
     if creator.state != "active":
@@ -285,18 +298,20 @@ def _role(enum_profile_id: int | None, profile: str | None) -> int | None:
     return number
 
 
-async def pick(work: Work, member_uuid: str | None, identifier: str | None) -> Member:
+async def pick(
+    work: Work, member_uuid: str | None, identifier: str | None, known: Places | None = None
+) -> Member:
     """Give the member named: RB785 neither, RB003 not the same member, RN006 nobody."""
     if not member_uuid and not identifier:
         raise Refusal("RB785", "Give entity_user_xref_uuid or identifier")
     by_uuid = by_identifier = None
-    entity_id = work.actor.entity_id
+    known = known or Places(work)
     if member_uuid:
         member_uuid = text.check_uuid("entity_user_xref_uuid", member_uuid)
-        by_uuid = await people.member_of(work.db, entity_id, member_uuid)
+        by_uuid = next(iter(await known.members_of([member_uuid])), None)
     if identifier:
         text.check("identifier", identifier, least=1, most=text.IDENTIFIER_MAX)
-        by_identifier = await people.member_identified(work.db, entity_id, identifier)
+        by_identifier = next(iter(await known.members_identified([identifier])), None)
     member = by_uuid or by_identifier
     if member is None or (member_uuid and by_uuid is None):
         raise Refusal("RN006")

@@ -5,24 +5,38 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from onrecord.domain import chats, groups, invitations, keys, members, profiles
+from onrecord.domain import (
+    administrators,
+    chats,
+    groups,
+    invitations,
+    jobs,
+    keys,
+    members,
+    profiles,
+)
 from onrecord.model import times
 from onrecord.model.access import BUTLER, SYSTEM_ADMIN
 from onrecord.model.errors import Refusal
 from onrecord.model.people import Member
 from onrecord.store import groups as group_rows
 from onrecord.store import people
+from onrecord.store.jobs import Job
 from onrecord.store.work import Work
 
 SLICE: Final = 500
 """What one work changes at the most (record.md, section 1)."""
+END: Final = "end_membership"
+"""The kind of the job that ends what a call has begun and not brought to its end."""
+PATIENCE: Final = 30 * times.SECOND
+"""How long the call that began has the rest to itself, before the job looks after it."""
 
 
 async def suspend(work: Work, member: Member) -> None:
     """Keep an active member from acting; chats, groups and contacts stay.
 
     RB035: the Butler. RB019: not active. RB011: the last active staff member of a group that has
-    clients. RB018: the last active system administrator. RF006: `profiles.check_may_change`.
+    clients. RB018: the last active system administrator. RF006: `administrators.check_may_change`.
     """
     _check_person(work, member)
     _check_state(member, "suspended", "active")
@@ -42,7 +56,7 @@ async def unsuspend(work: Work, member: Member) -> None:
 def _check_person(work: Work, member: Member) -> None:
     if member.profile == BUTLER:
         raise Refusal("RB035")
-    profiles.check_may_change(work, member)
+    administrators.check_may_change(work, member)
 
 
 def _check_state(member: Member, what: str, *allowed: str) -> None:
@@ -117,15 +131,40 @@ async def _leftovers(work: Work, member: Member) -> list[Step]:
 async def end(work: Work, member: Member, steps: Sequence[Step]) -> None:
     """Do some of the steps, at most 500; one that is done already, or no longer due, is nothing.
 
-    They are no longer due once somebody brought the member back in between.
+    They are no longer due once somebody brought the member back in between. When more is to follow
+    than these, a job is put in line that does it if nobody else does.
     """
     if Step("end") in steps and member.state != "inactive":
         await _check_spared(work, member)
         await _become_inactive(work, member)
+        if Step("rest") not in steps:
+            due = times.now() + PATIENCE
+            await jobs.enqueue(work, END, {"member_id": member.id}, run_at=due)
     elif member.state != "inactive":
         return
     if Step("rest") in steps:  # what came between the plan and the end
         steps = [*steps, *(await _leftovers(work, member))]
+    await _leave(work, member, steps)
+
+
+async def go_on(work: Work, job: Job) -> bool:
+    """Do the next 500 steps of an ending that was cut short; whether more is left.
+
+    Nothing is left once somebody brought the member back, or ended it all meanwhile.
+    """
+    member = await people.member_by_id(work.db, job.payload["member_id"])
+    steps: list[Step] = []
+    if member is not None and member.state == "inactive":
+        steps = await _leftovers(work, member)
+        await _leave(work, member, steps[:SLICE])
+    if len(steps) <= SLICE:
+        await jobs.finish(work, job)
+        return False
+    await jobs.progress(work, job, job.done + SLICE)
+    return True
+
+
+async def _leave(work: Work, member: Member, steps: Sequence[Step]) -> None:
     uuids = {
         what: [step.uuid for step in steps if step.what == what]
         for what in ("key", "group", "chat")
@@ -150,7 +189,7 @@ async def restore(work: Work, member: Member) -> None:
     The member is active, or pending if the member never joined, and can then be invited again; a
     client lands in the default group. RB035: the Butler. RB019: not inactive, or not out of all
     chats yet. RN002, RB020: there is no default group, or nobody to look after it. RF006:
-    `profiles.check_may_change`.
+    `administrators.check_may_change`.
     """
     _check_person(work, member)
     _check_state(member, "restored", "inactive")

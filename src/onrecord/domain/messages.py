@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from onrecord.model import text, times
 from onrecord.model.access import BY_HAND, FOR_THE_ORGANISATION, VIA, Actor, MemberRef
-from onrecord.model.chats import Event, Message, Via
+from onrecord.model.chats import Attachment, Event, Message, Via
 from onrecord.model.errors import Refusal, malformed
+from onrecord.store import attachments
 from onrecord.store import chats as rows
 from onrecord.store.chats import ChatRow, WritingFacts
 from onrecord.store.db import Caller, Row
@@ -18,36 +19,47 @@ from onrecord.store.work import Work
 
 EVENT: Final = "event"
 """The kind of a message that tells what happened to the chat instead of what was said."""
+ATTACHMENT: Final = "attachment"
+"""The kind of a message that brings files, with a text or without."""
 RANGE_DEFAULT: Final = 50
 RANGE_MOST: Final = 1000
 
 
 @dataclass(slots=True)
 class Outgoing:
-    """A text on its way into a chat."""
+    """A text on its way into a chat, or files with a text or without."""
 
     caller: Caller
     actor: Actor
     chat_uuid: str
-    text: str
+    text: str | None
     reply_to_seq: int | None = None
+    files: tuple[Attachment, ...] = ()
+    """What `attachments.to_send` has found to be the actor's to send into this chat."""
 
 
 @dataclass(slots=True)
 class Sent:
-    """A text that has found its place; its time is known once the work is settled."""
+    """A message that has found its place; its time is known once the work is settled."""
 
     chat_uuid: str
     seq: int
-    text: str
+    text: str | None
     reply_to_seq: int | None
     author: MemberRef
     actor: Actor
     entry: Pending
+    files: tuple[Attachment, ...] = ()
+
+    @property
+    def chat_id(self) -> int:
+        """The internal id of the chat."""
+        chat = self.entry.chat
+        return chat.id if chat else 0
 
 
 async def append(work: Work, items: Sequence[Outgoing]) -> list[Sent | Refusal]:
-    """Send many texts in one work, each by its own actor, and say what became of each.
+    """Send many messages in one work, each by its own actor, and say what became of each.
 
     RB003: the text is empty, too long or holds what no text may. RN001: no such chat, or not the
     actor's. RF001: the actor has left it. RF005: the Butler chat. RF007: a barrier runs through
@@ -74,14 +86,14 @@ async def append(work: Work, items: Sequence[Outgoing]) -> list[Sent | Refusal]:
 
 
 def _activated(sent: Sent) -> tuple[int, int, int]:
-    return _chat_id(sent), sent.author.id, sent.entry.position
+    return sent.chat_id, sent.author.id, sent.entry.position
 
 
 def _append_one(work: Work, item: Outgoing, facts: dict[tuple[str, int], WritingFacts]) -> Sent:
     author = item.actor.member
     if author is None:
         raise Refusal("RF004")
-    text.check("text", item.text, least=1, most=text.TEXT_MAX)
+    check_text(item.text)
     fact = facts.get((item.chat_uuid, author.id))
     if fact is None:
         text.check_uuid("chat_uuid", item.chat_uuid)
@@ -98,11 +110,25 @@ def _append_one(work: Work, item: Outgoing, facts: dict[tuple[str, int], Writing
         chat=tip,
         seq=tip.last_seq,
         data={} if item.reply_to_seq is None else {"reply_to_seq": item.reply_to_seq},
-        parts={"text": item.text},
+        parts=parts_of(item.text, item.files) if item.files else {"text": item.text},
         actor=item.actor,
         origin=item.caller.origin,
     )
-    return Sent(tip.uuid, tip.last_seq, item.text, item.reply_to_seq, author, item.actor, entry)
+    return Sent(
+        tip.uuid,
+        tip.last_seq,
+        item.text,
+        item.reply_to_seq,
+        author,
+        item.actor,
+        entry,
+        item.files,
+    )
+
+
+def parts_of(body: str | None, files: tuple[Attachment, ...]) -> dict[str, Any]:
+    """Give the parts of a message's entry: what was said, and which files it brings."""
+    return ({} if body is None else {"text": body}) | ({"file": files} if files else {})
 
 
 def check_takes_part(fact: WritingFacts, member: MemberRef) -> None:
@@ -113,6 +139,27 @@ def check_takes_part(fact: WritingFacts, member: MemberRef) -> None:
         raise Refusal("RF005")
     if fact.participant != rows.ACTIVE:
         raise Refusal("RF001")
+
+
+def check_text(body: str | None) -> None:
+    """Refuse (RB003) what no message may hold; None is no text."""
+    if body is not None:
+        text.check("text", body, least=1, most=text.TEXT_MAX)
+
+
+async def check_may_write(work: Work, chat_uuid: str) -> WritingFacts:
+    """Give the facts of a chat into which the acting member may write; refusals as `append`."""
+    member = work.actor.member
+    if member is None:
+        raise Refusal("RF004")
+    uuid = text.check_uuid("chat_uuid", chat_uuid)
+    facts = await rows.writing_facts(work.db, [(work.actor.entity_id, uuid, member.id)])
+    if not facts:
+        raise Refusal("RN001")
+    fact = facts[uuid, member.id]
+    check_takes_part(fact, member)
+    check_not_barred(fact)
+    return fact
 
 
 def check_not_barred(fact: WritingFacts) -> None:
@@ -130,17 +177,12 @@ async def _bring_back(work: Work, sent: Sequence[Sent]) -> None:
     """Take chats out of archives: everybody else's, and the author's own when sent by hand."""
     if not sent:
         return
-    pairs = {(_chat_id(one), one.author.id) for one in sent}
+    pairs = {(one.chat_id, one.author.id) for one in sent}
     await rows.bring_back(work.db, sorted(pairs))
-    by_hand = {(_chat_id(one), one.author.id): one.seq for one in sent if one.actor.kind in BY_HAND}
+    by_hand = {(one.chat_id, one.author.id): one.seq for one in sent if one.actor.kind in BY_HAND}
     if by_hand:
         marks = [(chat, member, seq) for (chat, member), seq in sorted(by_hand.items())]
         await rows.note_sent_by_hand(work.db, marks)
-
-
-def _chat_id(sent: Sent) -> int:
-    chat = sent.entry.chat
-    return chat.id if chat else 0
 
 
 async def send_text(work: Work, chat_uuid: str, body: str, reply_to_seq: int | None = None) -> Sent:
@@ -160,13 +202,13 @@ def shown(sent: Sent) -> Message:
     return Message(
         chat_uuid=sent.chat_uuid,
         seq=sent.seq,
-        kind="text",
+        kind=ATTACHMENT if sent.files else "text",
         entity_user_xref_uuid=sent.author.uuid,
         first_name=sent.author.first_name,
         last_name=sent.author.last_name,
         text=sent.text,
         reply_to_seq=sent.reply_to_seq,
-        attachments=(),
+        attachments=sent.files,
         event=None,
         sent_at=times.wire(sent.entry.at),
         via=Via(
@@ -193,9 +235,20 @@ async def window(
     Both ends are included; at most `limit` (1 to 1,000) are given. A former participant sees
     nothing newer than the moment of leaving. RB003: `first` above `last`. RN001: no such chat.
     """
-    chat = await seen_chat(work, chat_uuid)
+    check_order(first, last)
+    return await window_of(work, await seen_chat(work, chat_uuid), first, last, limit)
+
+
+def check_order(first: int | None, last: int | None) -> None:
+    """Refuse (RB003) a window that ends before it begins."""
     if first is not None and last is not None and first > last:
         raise malformed("from_seq", "is above to_seq")
+
+
+async def window_of(
+    work: Work, chat: ChatRow, first: int | None, last: int | None, limit: int
+) -> list[Message]:
+    """Give messages of a chat that whoever asks may see, as `window` does."""
     newest = chat.last_seq if chat.until_seq is None else min(chat.last_seq, chat.until_seq)
     end = newest if last is None else min(last, newest)
     if first is None:
@@ -250,6 +303,7 @@ async def render(work: Work, chat_uuids: dict[int, str], found: Iterable[Row]) -
     names_keys = member is None or member.is_staff
     authors, keys = await _names(work, found)
     events = await _events(work, [row[2] for row in found if row[3] == EVENT])
+    files = await _files(work, [row[2] for row in found if row[3] == ATTACHMENT])
     vias: dict[tuple[str, int | None], Via] = {}
     messages = []
     nobody: Row = (None, None, None)
@@ -270,7 +324,7 @@ async def render(work: Work, chat_uuids: dict[int, str], found: Iterable[Row]) -
                 # The part's bytes are canonical JSON of the text: what goes out is what was hashed.
                 None if data is None else msgspec.Raw(data),
                 reply_to_seq,
-                (),
+                files.get(position, ()),
                 events.get(position),
                 times.wire(at),
                 how,
@@ -291,6 +345,18 @@ async def _names(work: Work, found: Sequence[Row]) -> tuple[Mapping[int, Row], M
         authors.update(found_authors)
         keys.update(found_keys)
     return authors, keys
+
+
+async def _files(work: Work, positions: Sequence[int]) -> dict[int, tuple[Attachment, ...]]:
+    """Give the files of the messages at these positions, as their entries tell them."""
+    if not positions:
+        return {}
+    stored = await attachments.files_at(work.db, work.actor.entity_id, positions)
+    return {position: files_told(data) for position, data in stored.items()}
+
+
+files_told: Final = msgspec.json.Decoder(tuple[Attachment, ...]).decode
+"""Reads the part `file` of a message."""
 
 
 class _EventEntry(msgspec.Struct):

@@ -2,13 +2,13 @@
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from onrecord.domain import contacts, groups, invitations, organisation_settings
 from onrecord.domain.invitations import Invitee
+from onrecord.domain.places import Places, passing
 from onrecord.model import text, times
 from onrecord.model.access import PROFILES, Actor
 from onrecord.model.errors import Refusal
@@ -16,8 +16,6 @@ from onrecord.model.people import Group, Member, member_search_key
 from onrecord.store import groups as group_rows
 from onrecord.store import people
 from onrecord.store.work import Work
-
-T = TypeVar("T")
 
 
 def _new_uuid() -> str:
@@ -52,37 +50,23 @@ class Newcomer:
         return PROFILES[self.profile].is_client
 
 
-class Known:
+class Known(Places):
     """What the tables say about the place newcomers come to, each thing asked once.
 
-    It holds for one work. What that work is going to add itself it hears by `note`.
+    What the work is going to add itself it hears by `note`.
     """
-
-    def __init__(self, work: Work) -> None:
-        """Know nothing yet."""
-        self._work = work
-        self._entity_id = work.actor.entity_id
-        self._told: dict[tuple[Any, ...], Any] = {}
-
-    async def _once(self, *key: Any, ask: Callable[[], Awaitable[T]]) -> T:
-        if key not in self._told:
-            self._told[key] = await ask()
-        known: T = self._told[key]
-        return known
 
     async def look_up(self, identifiers: Iterable[str], emails: Iterable[str]) -> None:
         """Ask in one go who has identifiers and emails; what can be neither is passed over."""
         asked = {
-            "identifier": _passing(contacts.check_identifier, identifiers),
+            "identifier": passing(contacts.check_identifier, identifiers),
             "email_key": [
                 text.email_key(email)
-                for email in _passing(
-                    lambda email: text.check_email("primary_email", email), emails
-                )
+                for email in passing(lambda email: text.check_email("primary_email", email), emails)
             ],
         }
         for column, values in asked.items():
-            found = await people.uuids_by(self._work.db, self._entity_id, column, values)
+            found = await people.uuids_by(self.work.db, self._entity_id, column, values)
             self._told.update({(column, value): found.get(value) for value in values})
 
     async def member_identified(self, identifier: str) -> str | None:
@@ -95,7 +79,7 @@ class Known:
 
     async def _by(self, column: str, value: str) -> str | None:
         async def ask() -> str | None:
-            found = await people.uuids_by(self._work.db, self._entity_id, column, [value])
+            found = await people.uuids_by(self.work.db, self._entity_id, column, [value])
             return found.get(value)
 
         return await self._once(column, value, ask=ask)
@@ -103,46 +87,26 @@ class Known:
     async def first_admin(self) -> Member | None:
         """Give the organisation's first system administrator."""
         return await self._once(
-            "first_admin", ask=lambda: people.first_system_admin(self._work.db, self._entity_id)
+            "first_admin", ask=lambda: people.first_system_admin(self.work.db, self._entity_id)
         )
+
+    async def creator(self) -> Member | None:
+        """Give who invites where nobody is named: the acting member, else the first of these."""
+        acting = self.work.actor.member
+        if acting is None:
+            return await self.first_admin()
+        return await self._once("creator", ask=lambda: people.member_by_id(self.work.db, acting.id))
 
     async def setting(self, name: str) -> Any:
         """Give the value of a setting of the organisation."""
         return await self._once(
-            "setting", name, ask=lambda: organisation_settings.value(self._work, name)
-        )
-
-    async def groups_of(self, uuids: Sequence[str]) -> list[Group]:
-        """Give the organisation's groups of these UUIDs, as many as there are, by id."""
-        unknown = [each for each in uuids if ("group", each) not in self._told]
-        if unknown:
-            found = await group_rows.groups_of(self._work.db, self._entity_id, unknown)
-            self._told.update({("group", each): None for each in unknown})
-            self._told.update({("group", group.uuid): group for group in found})
-        known = {group.id: group for each in uuids if (group := self._told["group", each])}
-        return [known[number] for number in sorted(known)]
-
-    async def group_identified(self, identifier: str) -> Group | None:
-        """Give the organisation's group of an identifier."""
-        group = await self._once(
-            "group identified",
-            identifier,
-            ask=lambda: group_rows.group_identified(self._work.db, self._entity_id, identifier),
-        )
-        if group is not None:
-            self._told["group", group.uuid] = group
-        return group
-
-    async def has_active_staff(self, group: Group) -> bool:
-        """Whether somebody of the staff side who is active is in a group."""
-        return await self._once(
-            "staff", group.id, ask=lambda: group_rows.has_active_staff(self._work.db, group.id)
+            "setting", name, ask=lambda: organisation_settings.value(self.work, name)
         )
 
     async def check_barriers(self, several: Sequence[Group]) -> None:
         """Refuse (RF007) staff in all of these groups; see `groups.check_barriers`."""
         ids = [group.id for group in several]
-        await self._once("barriers", *ids, ask=lambda: groups.check_barriers(self._work, several))
+        await self._once("barriers", *ids, ask=lambda: groups.check_barriers(self.work, several))
 
     async def default_group(self) -> tuple[Group, list[Member]]:
         """Give the default group, and the first administrator if nobody else looks after it.
@@ -150,7 +114,7 @@ class Known:
         RN002, RB020: there is none, or nobody who could.
         """
         group = await self._once(
-            "default_group", ask=lambda: group_rows.default_group(self._work.db, self._entity_id)
+            "default_group", ask=lambda: group_rows.default_group(self.work.db, self._entity_id)
         )
         if group is None:
             raise Refusal("RN002", "The organisation has no default group")
@@ -169,16 +133,6 @@ class Known:
             self._told["email_key", text.email_key(newcomer.email)] = newcomer.uuid
         if newcomer.looked_after_by:
             self._told.update({("staff", group.id): True for group in newcomer.groups})
-
-
-def _passing(check: Callable[[str], str | None], values: Iterable[str]) -> list[str]:
-    """Give the values that pass a check, as it gives them, each once."""
-    passing: dict[str, None] = {}
-    for value in values:
-        with suppress(Refusal):
-            passing[check(value) or ""] = None
-    passing.pop("", None)
-    return list(passing)
 
 
 async def bring_in(work: Work, newcomers: Sequence[Newcomer]) -> list[Member]:

@@ -2,12 +2,11 @@
 
 import json
 import re
-import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
+from onrecord.domain import zones
 from onrecord.model import text
 from onrecord.model.errors import malformed
 from onrecord.store import access, record, terms
@@ -104,14 +103,8 @@ def _file_type(name: str, value: str) -> str:
     return value.lower().lstrip(".")
 
 
-@lru_cache(maxsize=1)
-def _timezones() -> frozenset[str]:
-    """Give the names of all time zones; finding them means reading a folder."""
-    return frozenset(zoneinfo.available_timezones())
-
-
 def _timezone(name: str, value: Any) -> str:
-    if not isinstance(value, str) or value not in _timezones():
+    if not isinstance(value, str) or value not in zones.names():
         raise malformed(name, "must be a time zone such as Europe/London")
     return str(value)
 
@@ -184,7 +177,7 @@ SETTINGS: Final[Mapping[str, SettingRow]] = {
             "reviewer_export_cap",
             None,
             _number_or_none(0, 1_000_000),
-            "How many exports a data reviewer of level 1 or 2 may make; none: no cap.",
+            "How many exports a data reviewer of level 1 or 2 may make in 24 hours; none: no cap.",
         ),
         SettingRow("butler_welcome_text", "", _words(text.TEXT_MAX), "What the Butler says first."),
         SettingRow("banner", "", _words(text.TEXT_MAX), "A line shown to everybody."),

@@ -100,7 +100,7 @@ async def pick(work: Work, entity_uuid: str) -> Entity:
     return entity
 
 
-async def _own(work: Work) -> Entity:
+async def own(work: Work) -> Entity:
     """Give the actor's organisation; the installation is none (RN007)."""
     entity = await access.entity_by_id(work.db, work.actor.entity_id)
     if entity is None or entity.id == INSTALLATION_ID:
@@ -113,7 +113,7 @@ async def set_state(work: Work, state: str) -> None:
 
     RB019 when an inactive organisation is to be frozen: activate it first.
     """
-    entity = await _own(work)
+    entity = await own(work)
     if entity.state == state:
         return
     if "active" not in {entity.state, state}:
@@ -139,7 +139,7 @@ async def update(work: Work, new: Mapping[str, Any], name: str | None = None) ->
     RB003 names every field that is wrong. What is the same already changes nothing. Values stand
     in erasable parts of the entries: texts of an organisation may name people.
     """
-    entity = await _own(work)
+    entity = await own(work)
     new = _checked(new, name)  # a copy
     if name is not None and name != entity.name:
         await access.set_entity_name(work.db, entity.id, name)
@@ -182,9 +182,8 @@ def _checked(new: Mapping[str, Any], name: str | None) -> dict[str, Any]:
     return checked
 
 
-async def shown(work: Work) -> dict[str, Any]:
-    """Give the actor's organisation as the wire shows it: what it is, and its settings by name."""
-    entity = await _own(work)
+async def shown(work: Work, entity: Entity) -> dict[str, Any]:
+    """Give an organisation as the wire shows it: what it is, and its settings by name."""
     return {
         "entity_uuid": entity.uuid,
         "name": entity.name,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from onrecord.domain import contacts, invitations, members, post
+from onrecord.domain import administrators, contacts, invitations, members, post
 from onrecord.domain.newcomers import Known
 from onrecord.model import text, times
-from onrecord.model.access import BUTLER, PROFILES, SYSTEM_ADMIN, USER_ADMIN
+from onrecord.model.access import BUTLER, PROFILES, SYSTEM_ADMIN
 from onrecord.model.errors import Refusal, malformed
 from onrecord.model.people import Member, member_search_key
 from onrecord.store import people
@@ -47,9 +47,9 @@ async def change(work: Work, member: Member, new: NewValues) -> None:
 
     RB003: a value that cannot be; the last email on the card; no primary phone number where the
     organisation asks for one. RB013, RB014: identifier or primary email in use, by an inactive
-    member too. RB035: contact data of the Butler. RF006: as `check_may_change`.
+    member too. RB035: contact data of the Butler. RF006: `administrators.check_may_change`.
     """
-    check_may_change(work, member)
+    administrators.check_may_change(work, member)
     now_it_is = await people.details_of(work.db, member.id)
     wanted = _checked(member, {name: one for name, one in asdict(new).items() if one is not None})
     changed = {name: one for name, one in wanted.items() if one != now_it_is[name]}
@@ -71,20 +71,6 @@ async def change(work: Work, member: Member, new: NewValues) -> None:
     if "primary_email" in changed:
         await _tell_old_address(work, member, now_it_is["primary_email"], changed["primary_email"])
         await invitations.follow_email(work, member)
-
-
-def check_may_change(work: Work, member: Member) -> None:
-    """Refuse (RF006) a person who is no administrator, or no match for a system administrator.
-
-    Keys and the operator act for the organisation and may change everybody.
-    """
-    acting = work.actor.member
-    if acting is None:
-        return
-    if acting.profile not in {SYSTEM_ADMIN, USER_ADMIN}:
-        raise Refusal("RF006", "Only administrators change members")
-    if member.profile == SYSTEM_ADMIN and acting.profile != SYSTEM_ADMIN:
-        raise Refusal("RF006", "Only a system administrator changes a system administrator")
 
 
 def _checked(member: Member, given: dict[str, Any]) -> dict[str, Any]:
@@ -182,10 +168,10 @@ async def change_role(
 
     What the member has already changes nothing. RB003: no role from 1 to 5, no level from 0 to 3,
     or a level for somebody of the client side. RB010: a role of the other side. RB018: the last
-    active system administrator. RB035: the Butler. RF006: as `check_may_change`; only system
-    administrators make others such, and grant levels.
+    active system administrator. RB035: the Butler. RF006: `administrators.check_may_change`;
+    only system administrators make others such, and grant levels.
     """
-    check_may_change(work, member)
+    administrators.check_may_change(work, member)
     if member.profile == BUTLER:
         raise Refusal("RB035")
     if enum_profile_id is not None and enum_profile_id != member.profile:
@@ -200,8 +186,7 @@ async def _set_role(work: Work, member: Member, profile: int) -> None:
         raise malformed("enum_profile_id", "is not a role from 1 to 5")
     if row.is_staff != member.is_staff:
         raise Refusal("RB010")
-    if profile == SYSTEM_ADMIN:
-        _check_system_admin(work, "Only a system administrator makes another one")
+    administrators.check_may_make(work, profile)
     if member.profile == SYSTEM_ADMIN:
         await check_not_last_admin(work, member)
     columns = {"profile": profile, "updated_at": times.now()}
@@ -219,7 +204,7 @@ async def _set_level(work: Work, member: Member, level: int) -> None:
         raise malformed("data_reviewer_level", f"is not from 0 to {LEVEL_MOST}")
     if level == (await people.details_of(work.db, member.id))["data_reviewer_level"]:
         return
-    _check_system_admin(work, "Only a system administrator makes data reviewers")
+    administrators.check_is_system_admin(work, "Only a system administrator makes data reviewers")
     if not member.is_staff:
         raise malformed("data_reviewer_level", "is for staff; clients and partners review nothing")
     columns = {"data_reviewer_level": level, "updated_at": times.now()}
@@ -230,12 +215,6 @@ async def _set_level(work: Work, member: Member, level: int) -> None:
         data={"data_reviewer_level": level},
         subject=member.id,
     )
-
-
-def _check_system_admin(work: Work, why: str) -> None:
-    acting = work.actor.member
-    if acting is not None and acting.profile != SYSTEM_ADMIN:
-        raise Refusal("RF006", why)
 
 
 async def check_not_last_admin(work: Work, member: Member) -> None:

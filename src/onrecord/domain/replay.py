@@ -12,6 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from onrecord.domain.invitations import LIVES
+from onrecord.model import times
+from onrecord.model.people import Invitation
 from onrecord.store import replay as rows
 from onrecord.store.db import Session
 from onrecord.store.scratch import Scratch, Thing
@@ -145,6 +148,8 @@ def _organisation_made(scene: Scene, told: Told) -> None:
             "state": "active",
             "settings": {},
             "created_at": told.at,
+            "has_logo": False,
+            "has_avatar": False,
         }
         _take_one(scene.entity, told, "name", "name")
 
@@ -155,6 +160,10 @@ def _organisation_renamed(scene: Scene, told: Told) -> None:
 
 def _organisation_state(scene: Scene, told: Told) -> None:
     scene.entity["state"] = told.data["state"]
+
+
+def _organisation_picture(scene: Scene, told: Told) -> None:
+    scene.entity[f"has_{told.data['which']}"] = told.data["has_picture"]
 
 
 def _setting(scene: Scene, told: Told) -> None:
@@ -189,6 +198,7 @@ def _member_made(scene: Scene, told: Told) -> None:
         "state": told.data["state"],
         "data_reviewer_level": 0,
         "has_avatar": False,
+        "invitation": None,
         "created_at": told.at,
         "updated_at": told.at,
     }
@@ -229,6 +239,60 @@ def _gets(name: str) -> Callable[[Scene, Told], None]:
         _the_member(scene, told).facts[name] = told.data[name]
 
     return effect
+
+
+# -- invitations ---------------------------------------------------------------------------------
+
+
+def _invited(state: str, **more: Any) -> dict[str, Any]:
+    """Give how far an invitation has come, as members show it."""
+    invitation: dict[str, Any] = msgspec.to_builtins(Invitation(state, **more))
+    return invitation
+
+
+def _invitation_made(scene: Scene, told: Told) -> None:
+    """Begin an invitation, or begin it anew; a reminder's link changes nothing yet.
+
+    A link for the operator to hand over only makes an invitation live longer.
+    """
+    why = told.data["why"]
+    if why == "reminder":
+        return
+    facts = scene.member(told.entry["entity_user_xref_uuid"]).facts
+    if why != "created":  # who is invited while being made has not changed since
+        facts["updated_at"] = told.at
+    expires_at = times.wire(times.read(told.at) + LIVES)
+    known = facts["invitation"]
+    if why != "operator" or known is None:
+        facts["invitation"] = _invited("not_sent", expires_at=expires_at)
+        return
+    state = known["state"] if known["state"] in {"sent", "bounced"} else "not_sent"
+    facts["invitation"] = {**known, "state": state, "expires_at": expires_at}
+
+
+def _invitation_sent(scene: Scene, told: Told) -> None:
+    facts, reminder = _the_member(scene, told).facts, told.data["reminder"]
+    known = facts["invitation"]
+    facts["invitation"] = _invited(
+        "sent",
+        sent_at=(reminder and known["sent_at"]) or told.at,
+        reminders_sent=reminder,
+        expires_at=known["expires_at"],
+    )
+
+
+def _invitation_is(state: str) -> Callable[[Scene, Told], None]:
+    def effect(scene: Scene, told: Told) -> None:
+        _the_member(scene, told).facts["invitation"]["state"] = state
+
+    return effect
+
+
+def _member_joined(scene: Scene, told: Told) -> None:
+    facts = _the_member(scene, told).facts
+    facts["state"] = "active"
+    if facts["invitation"] is not None:
+        facts["invitation"] = _invited("accepted")
 
 
 # -- groups --------------------------------------------------------------------------------------
@@ -331,11 +395,12 @@ EFFECTS: Final[Mapping[str, Callable[[Scene, Told], None]]] = {
     "entity.created": _organisation_made,
     "entity.updated": _organisation_renamed,
     "entity.state_changed": _organisation_state,
+    "entity.picture_changed": _organisation_picture,
     "setting.changed": _setting,
     "key.created": _key_named,
     "key.updated": _key_named,
     "member.created": _member_made,
-    "member.joined": _becomes("active"),
+    "member.joined": _member_joined,
     "member.updated": _member_changed,
     "member.role_changed": _gets("enum_profile_id"),
     "member.reviewer_level_changed": _gets("data_reviewer_level"),
@@ -344,6 +409,11 @@ EFFECTS: Final[Mapping[str, Callable[[Scene, Told], None]]] = {
     "member.unsuspended": _becomes("active"),
     "member.destroyed": _becomes("inactive"),
     "member.restored": _gets("state"),
+    "invitation.made": _invitation_made,
+    "invitation.sent": _invitation_sent,
+    "invitation.bounced": _invitation_is("bounced"),
+    "invitation.revoked": _invitation_is("revoked"),
+    "invitation.expired": _invitation_is("expired"),
     "group.created": _group_made,
     "group.updated": _group_changed,
     "group.destroyed": _group_closed,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onrecord.domain import accounts
-from onrecord.domain.keys import Credential, Demand, admit, taken
+from onrecord.domain.credentials import Credential, Demand, admit, taken
 from onrecord.model import text, times
 from onrecord.model.access import (
     BUTLER,
@@ -141,6 +141,10 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
     found = None
     if demand.acting != "none" and not alone:
         found = await _named(session, shown.session, credential)
+        if credential.kind == "sdk":
+            # That the token was given back, or its key stopped, stands in the organisation's
+            # record: it must be no older than the position that was just read.
+            shown = await _living(session, credential)
     if found is not None:
         _check_state(found.entity, credential, demand, await _profile(session, found))
     kind = Kind(credential.kind)
@@ -240,6 +244,13 @@ async def _acting(
     return member.ref
 
 
+async def check_lives(session: Session, session_id: int) -> None:
+    """Refuse (RU010) to go on for a session, by its internal id, that is over."""
+    row = await rows.session_by_id(session, session_id)
+    if row is None or row.ended_at is not None or _ends_at(row) <= times.now():
+        raise Refusal("RU010")
+
+
 # -- how it goes on and ends ---------------------------------------------------------------------
 
 
@@ -258,11 +269,14 @@ async def note_first_use(work: Work) -> None:
 
 
 async def rotate(work: Work, account: Account, session_id: int, session_uuid: str) -> Opened:
-    """Give a session another token, as its rights have changed; the old one is dead at once."""
+    """Give a session another token, as its rights have changed; the old one is dead at once.
+
+    The session itself goes on: that is what the reason `renewed` tells.
+    """
     token = secrets.token_urlsafe(TOKEN_BYTES)
     await rows.set_token(work.db, session_id, token_hash(token))
     accounts.note(
-        work, "account.session_ended", account, session_uuid=session_uuid, reason="replaced"
+        work, "account.session_ended", account, session_uuid=session_uuid, reason="renewed"
     )
     return Opened(session_id, token, csrf_of(token), 0, "", is_new_device=False)
 

@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from onrecord import app as composition
 from onrecord.app import App
-from onrecord.domain import invitations, jobs, joining
+from onrecord.domain import branding, invitations, jobs, joining
 from onrecord.model import letters, text, times
 from onrecord.model.access import INSTALLATION_ID
 from onrecord.model.letters import Letter, Sender
@@ -87,7 +88,10 @@ async def deliver(
     letter = letters.write(payload["template"], sender, payload["values"])
     actor = await app.service_in(job.entity_id)
     if not app.settings.dev_outbox:
-        await _hand_over(app, channel, payload["to"], letter, message_id(app, job), sender.name)
+        mail = Mail(payload["to"], sender.name, letter, message_id(app, job))
+        if channel == "email":
+            mail = replace(mail, logo=await _logo(app, job.entity_id))
+        await _hand_over(app, channel, mail)
         await app.as_service(done, actor)
         return
 
@@ -112,17 +116,20 @@ def _kept(to: str, channel: str, letter: Letter) -> dict[str, Any]:
     }
 
 
-async def _hand_over(
-    app: App, channel: str, to: str, letter: Letter, message: str, name: str = "OnRecord"
-) -> None:
+async def _logo(app: App, entity_id: int) -> bytes | None:
+    return await app.store.ask(lambda session: branding.mailed(session, entity_id))
+
+
+async def _hand_over(app: App, channel: str, mail: Mail) -> None:
+    """Hand over a mail, or what it says as a text."""
     if channel == "email":
         if app.mailer is None:
             raise NotSetUp("no mail is set (mail_url)")
-        await app.mailer.send(Mail(to, name, letter, message))
+        await app.mailer.send(mail)
         return
     if app.texter is None:
         raise NotSetUp("no provider of texts is set (sms_url)")
-    await app.texter.send(to, letter.short)
+    await app.texter.send(mail.to, mail.letter.short)
 
 
 async def sender_of(app: App, entity_id: int) -> Sender:
@@ -157,7 +164,8 @@ async def try_out(app: App, channel: str, to: str) -> None:
 
     if not app.settings.dev_outbox:
         try:
-            await _hand_over(app, channel, to, letter, f"<{jobs.new_uuid()}@{_host(app)}>")
+            mail = Mail(to, "OnRecord", letter, f"<{jobs.new_uuid()}@{_host(app)}>")
+            await _hand_over(app, channel, mail)
         except Exception as error:
             raise OSError(f"it could not be sent: {str(error) or type(error).__name__}") from error
     await composition.acting(app, None, note)

@@ -11,12 +11,12 @@ import logging
 import random
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from onrecord import app as composition
 from onrecord.app import App
-from onrecord.domain import jobs
+from onrecord.domain import jobs, post
 from onrecord.jobs.handlers import CHORES, HANDLERS
 from onrecord.model import times
 from onrecord.model.errors import Refusal
@@ -25,9 +25,13 @@ from onrecord.settings import Settings
 from onrecord.store import jobs as store
 from onrecord.store.db import Unavailable
 from onrecord.store.jobs import Job
+from onrecord.store.work import Work
 
 AT_ONCE: Final = 8
 """Jobs that one process runs at the same time."""
+AT_ONCE_FIRST: Final = 2
+"""Further places for what goes before all others: somebody waits for a code, and a mail server that
+takes its time may hold every other place."""
 LEASE: Final = 60
 """Seconds after which another process takes over a job whose lease was not renewed."""
 LOOK_EVERY: Final = 1.0
@@ -80,7 +84,8 @@ async def _look(app: App, running: dict[asyncio.Task[None], Job]) -> None:
         return
     waking = asyncio.create_task(app.jobs_waiting.wait())
     # With every place taken only the end of a job makes room; else news is what we wait for.
-    awaited = {*running} if len(running) >= AT_ONCE else {waking, *running}
+    is_full = len(running) >= AT_ONCE + AT_ONCE_FIRST
+    awaited = {*running} if is_full else {waking, *running}
     try:
         await asyncio.wait(awaited, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -89,10 +94,21 @@ async def _look(app: App, running: dict[asyncio.Task[None], Job]) -> None:
 
 async def _begin(app: App, running: dict[asyncio.Task[None], Job], *, sure: bool = False) -> int:
     """Begin jobs that are due while there is room; how many. Not `sure`: look before claiming."""
-    room = AT_ONCE - len(running)
-    if room <= 0 or not (sure or await _is_due(app)):
+    room, at = AT_ONCE - len(running), times.now()
+    if room <= 0:
+        room, at, sure = room + AT_ONCE_FIRST, post.FIRST, False
+    if room <= 0 or not (sure or await _is_due(app, at)):
         return 0
-    claimed = await _claim(app, room)
+    claiming = asyncio.ensure_future(_claim(app, room, at))
+    try:
+        claimed = await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        await asyncio.wait({claiming}, timeout=DRAIN_SECONDS)  # away, the database may stay so
+        if claiming.cancel():
+            raise
+        for job in claiming.result():  # or nobody would run them before their lease is over
+            await _put_back(app, job)
+        raise
     for job in claimed:
         task = asyncio.create_task(_run(app, job))
         running[task] = job
@@ -100,23 +116,31 @@ async def _begin(app: App, running: dict[asyncio.Task[None], Job], *, sure: bool
     return len(claimed)
 
 
-async def _is_due(app: App) -> bool:
+async def _is_due(app: App, at: int) -> bool:
     due = await app.store.ask(store.next_due)
-    return due is not None and due <= times.now()
+    return due is not None and due <= at
 
 
-async def _claim(app: App, most: int) -> list[Job]:
-    now = times.now()
-    until = now + LEASE * times.SECOND
+async def _claim(app: App, most: int, at: int) -> list[Job]:
+    """Claim what is due at a moment.
+
+    A claim whose answer got lost with the database may stand: what it holds would wait for the end
+    of its lease, so it is given back as soon as the database is there.
+    """
+    until = times.now() + LEASE * times.SECOND
     lease = secrets.token_hex(8)
-    return await app.as_service(lambda work: store.claim(work.db, now, until, lease, most))
+    try:
+        return await app.as_service(lambda work: store.claim(work.db, at, until, lease, most))
+    except Unavailable:
+        await _surely(app, lambda work: store.release(work.db, lease, times.now()))
+        return []
 
 
 async def run_due(app: App) -> int:
     """Run what is due now, one after another, to the end; how many jobs were run."""
     count = 0
-    while await _is_due(app):
-        for job in await _claim(app, 1):
+    while await _is_due(app, now := times.now()):
+        for job in await _claim(app, 1, now):
             await _run(app, job)
             count += 1
     return count
@@ -155,11 +179,21 @@ async def _run(app: App, job: Job) -> None:
         await _failed(app, job, str(error))
     except asyncio.CancelledError:
         if not job.ended:
-            await app.as_service(lambda work: store.put_back(work.db, job, times.now()))
+            await _put_back(app, job)
         raise
+    except Unavailable as error:
+        log.warning("job %s of kind %s waits for the database", job.uuid, job.kind)
+        await _again(app, job, str(error))
+    except OSError as error:  # the mail server is away, say: where it happened tells nothing
+        log.warning("job %s of kind %s is tried again: %s", job.uuid, job.kind, error)
+        await _again(app, job, type(error).__name__)
     except Exception as error:
         log.exception("job %s of kind %s failed", job.uuid, job.kind)
         await _again(app, job, type(error).__name__)
+
+
+async def _put_back(app: App, job: Job) -> None:
+    await app.as_service(lambda work: store.put_back(work.db, job, times.now()))
 
 
 async def _under_lease(app: App, job: Job) -> None:
@@ -191,20 +225,31 @@ async def _renewed(app: App, job: Job) -> bool:
 async def _failed(app: App, job: Job, reason: str, **more: str) -> None:
     log.warning("job %s of kind %s failed for good: %s", job.uuid, job.kind, reason)
     with contextlib.suppress(jobs.Lost):
-        await app.as_service(lambda work: jobs.fail(work, job, reason, **more))
+        await _surely(app, lambda work: jobs.fail(work, job, reason, **more))
 
 
 async def _again(app: App, job: Job, reason: str) -> None:
-    """Try a job again later, each time about twice as late; give up after a day."""
-    if job.ended:
-        return
+    """Try a job again later, each time about twice as late; give up after a day.
+
+    One that has ended stays so: whether its last work was kept is not always known here, and only
+    what still runs under our lease is put back.
+    """
     # Jitter keeps many that failed together from coming back together.
     seconds = min(2**job.attempts, 3600) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret hangs on it
     run_at = times.now() + int(seconds * times.SECOND)
     if run_at > job.give_up_at:
         await _failed(app, job, f"given up after a day: {reason}")
     else:
-        await app.as_service(lambda work: store.put_back(work.db, job, run_at))
+        await _surely(app, lambda work: store.put_back(work.db, job, run_at))
+
+
+async def _surely(app: App, act: Callable[[Work], Awaitable[None]]) -> None:
+    """Say what became of a job, as soon as the database is there: not only when the lease ends."""
+    while True:
+        try:
+            return await app.as_service(act)
+        except Unavailable:
+            await asyncio.sleep(LOOK_EVERY)
 
 
 async def _every_minute(app: App) -> None:

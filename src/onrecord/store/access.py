@@ -221,16 +221,36 @@ async def entity_to_judge(session: Session, uuid: str) -> tuple[Entity, int] | N
     return (entity_from(row[:-1]), row[-1]) if row else None
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose user keys are asked for: a member's own, and everybody's but those of a role."""
+
+    member_id: int
+    but_of_profile: int | None = None
+
+
 async def keys_of(
-    session: Session, entity_id: int, after: int = 0, limit: int = 2**31
+    session: Session,
+    entity_id: int,
+    after: int = 0,
+    limit: int = 2**31,
+    *,
+    of: Whose | None = None,
 ) -> list[Key]:
     """Give an organisation's keys after an internal id, oldest first; none that was destroyed."""
+    values: list[int] = [entity_id, after, limit]
+    whose = ""
+    if of is not None:
+        others = "FALSE"
+        values.append(of.member_id)
+        if of.but_of_profile is not None:
+            values.append(of.but_of_profile)
+            others = "(SELECT m.profile FROM member m WHERE m.id = k.member_id) <> $5"
+        whose = f" AND k.kind = 'user' AND (k.member_id = $4 OR {others})"
     rows = await session.all(
         f"SELECT {_KEY} FROM api_key k WHERE k.entity_id = $1 AND k.id > $2"
-        " AND k.state <> 'destroyed' ORDER BY k.id LIMIT $3",
-        entity_id,
-        after,
-        limit,
+        f" AND k.state <> 'destroyed'{whose} ORDER BY k.id LIMIT $3",
+        *values,
     )
     return [_key(row) for row in rows]
 

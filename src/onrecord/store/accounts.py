@@ -42,9 +42,12 @@ def _account(row: Row) -> Account:
     return Account(*values)
 
 
-async def account_by_id(session: Session, account_id: int) -> Account | None:
-    """Give the account of an internal id."""
-    row = await session.one(f"SELECT {_ACCOUNT} FROM account a WHERE a.id = $1", account_id)
+async def account_by_id(
+    session: Session, account_id: int, *, locked: bool = False
+) -> Account | None:
+    """Give the account of an internal id; locked, nobody changes it before this work has ended."""
+    lock = session.for_update if locked else ""
+    row = await session.one(f"SELECT {_ACCOUNT} FROM account a WHERE a.id = $1{lock}", account_id)
     return _account(row) if row else None
 
 
@@ -207,6 +210,12 @@ async def sessions_of(session: Session, account_id: int, at: int, idle: int) -> 
         at - idle,
     )
     return [SessionRow(*row) for row in rows]
+
+
+async def session_by_id(session: Session, session_id: int) -> SessionRow | None:
+    """Give the session of an internal id."""
+    row = await session.one(f"SELECT {_SESSION} FROM session s WHERE s.id = $1", session_id)
+    return SessionRow(*row) if row else None
 
 
 async def end_session(session: Session, session_id: int, at: int) -> None:

@@ -348,6 +348,29 @@ async def chat_seen_by(
     return ChatRow(*row) if row else None
 
 
+async def chats_as_they_are(session: Session, chat_ids: Sequence[int]) -> dict[int, ChatRow]:
+    """Give chats by internal id, as nobody in particular sees them."""
+    rows = await session.all(
+        f"SELECT {_CHAT} FROM {session.chats} c LEFT JOIN member b ON b.id = c.created_by_id"
+        # No member has the number 0: nobody's view of it is given.
+        " LEFT JOIN participant p ON p.chat_id = c.id AND p.member_id = 0"
+        f" WHERE c.id {session.among('$1')}",
+        session.many(chat_ids),
+    )
+    return {row[0]: ChatRow(*row) for row in rows}
+
+
+def title_pattern(search: str) -> str:
+    r"""Give what `title_key LIKE … ESCAPE '\'` compares with.
+
+    The engines' own LOWER knows ASCII alone, so titles are kept in a form for comparing.
+    """
+    key = text.search_key(search)
+    for special in ("\\", "%", "_"):
+        key = key.replace(special, f"\\{special}")
+    return f"%{key}%"
+
+
 async def chats_of(
     session: Session,
     member_id: int,
@@ -377,12 +400,8 @@ async def chats_of(
     if archived is not None:
         where.append(f"p.archived = {bind(int(archived))}")
     if search:
-        # The engines' own LOWER knows ASCII alone, so titles are kept in a form for comparing.
-        pattern = (
-            text.search_key(search).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        )
         known_as = "COALESCE(p.until_title_key, c.title_key)"
-        where.append(f"{known_as} LIKE {bind(f'%{pattern}%')} ESCAPE '\\'")
+        where.append(f"{known_as} LIKE {bind(title_pattern(search))} ESCAPE '\\'")
     if updated_since is not None:
         where.append(f"{_MOMENT} >= {bind(updated_since)}")
     if before is not None:
@@ -486,6 +505,23 @@ async def messages_between(
     )
     text_at = {row[0]: row[1] for row in texts}
     return [(*row, text_at.get(row[2])) for row in found]
+
+
+async def messages_at(
+    session: Session, entity_id: int, places: Sequence[tuple[int, int]]
+) -> Sequence[Row]:
+    """Give the messages of these chats and numbers as `messages_between` does, in any order."""
+    if session.dialect == "postgresql":
+        return await session.all(
+            f"SELECT {_MESSAGE} FROM unnest($2::bigint[], $3::bigint[]) AS w (chat_id, seq)"
+            " JOIN message m ON m.chat_id = w.chat_id AND m.seq = w.seq",
+            entity_id,
+            *map(list, zip(*places, strict=True)),
+        )
+    return await session.each(
+        f"SELECT {_MESSAGE} FROM message m WHERE m.chat_id = $2 AND m.seq = $3",
+        [(entity_id, *place) for place in places],
+    )
 
 
 async def last_messages(

@@ -27,6 +27,7 @@ COLUMN_TYPES: Final = {
     "scope": "text",
     "key": "text",
     "identifier": "text",
+    "description": "text",
     "first_name": "text",
     "last_name": "text",
     "job_title": "text",
@@ -71,9 +72,9 @@ class Session(Protocol):
 
     dialect: Literal["sqlite", "postgresql"]
     for_update: str
+    """What makes a SELECT lock its rows: empty on SQLite, where one writer needs no row locks."""
     chats: str
     """Where chats are read with their present ends (migration 3 tells why there are two)."""
-    """What makes a SELECT lock its rows: empty on SQLite, where one writer needs no row locks."""
 
     async def all(self, sql: str, *values: Any) -> Sequence[Row]:
         """Give every row."""

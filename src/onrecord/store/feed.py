@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from onrecord.store import chat_entries
 from onrecord.store.db import Row, Session
 
 FEW: Final = 4
@@ -61,7 +62,7 @@ async def _entries_of_chats(
         return []
     few = min(limit, 2 * limit // len(windows) + FEW)
     numbered = [(number, *window) for number, window in enumerate(windows)]
-    found = await _places(session, numbered, few)
+    found = await chat_entries.places(session, numbered, few)
     bound = found[limit - 1][0] if len(found) >= limit else None
     count = Counter(number for _, _, number in found)
     reached = {number: position for position, _, number in found}
@@ -71,64 +72,7 @@ async def _entries_of_chats(
         if count[number] == few < limit and (bound is None or reached[number] < bound)
     ]
     if more:
-        found = sorted([*found, *await _places(session, more, limit)])
-    return await _leaves(session, entity_id, [position for position, _, _ in found[:limit]])
-
-
-_AFTER: Final = (
-    "seq >= COALESCE((SELECT seq FROM message WHERE chat_id = {chat} AND position <= {after}"
-    " AND seq % 64 = 0 ORDER BY position DESC LIMIT 1), 0)"
-)
-_UNTIL: Final = (
-    "seq <= COALESCE((SELECT seq FROM message WHERE chat_id = {chat} AND position > {until}"
-    " AND seq % 64 = 0 ORDER BY position LIMIT 1), {until})"
-)
-_PLACES: Final = (
-    "SELECT position FROM (SELECT position FROM message WHERE chat_id = {chat}"
-    f" AND {_AFTER} AND {_UNTIL} AND position > {{after}} AND position <= {{until}}"
-    " ORDER BY seq LIMIT {limit}) said"
-    " UNION ALL SELECT position FROM (SELECT position FROM entry WHERE chat_id = {chat}"
-    " AND seq IS NULL AND position > {after} AND position <= {until}"
-    " ORDER BY position LIMIT {limit}) done ORDER BY position LIMIT {limit}"
-)
-"""The first entries of a chat's window: messages, and what is no message.
-
-Messages are found by seq. Between which of them the window lies, every 64th tells, which stands in
-an index by position: an index of all would be one more page to change with each text sent."""
-
-
-async def _places(
-    session: Session, windows: Sequence[tuple[int, int, int, int]], limit: int
-) -> list[tuple[int, int, int]]:
-    """Give (position, chat, number) of the first entries of each window, all in order."""
-    if session.dialect == "postgresql":
-        places = _PLACES.format(chat="w.chat_id", after="w.after", until="w.until", limit="$5")
-        rows = await session.all(
-            "SELECT e.position, w.chat_id, w.number"
-            " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
-            f" AS w (number, chat_id, after, until) CROSS JOIN LATERAL ({places}) e",
-            *map(list, zip(*windows, strict=True)),
-            limit,
-        )
-    else:
-        places = _PLACES.format(chat="$2", after="$3", until="$4", limit="$5")
-        rows = await session.each(
-            f"SELECT position, $2, $1 FROM ({places})",
-            [(*window, limit) for window in windows],
-        )
-    return sorted((row[0], row[1], row[2]) for row in rows)
-
-
-async def _leaves(session: Session, entity_id: int, positions: Sequence[int]) -> Sequence[Row]:
-    """Give (position, leaf) of the entries at these positions, in order."""
-    if session.dialect == "postgresql":
-        return await session.all(
-            "SELECT position, leaf FROM entry WHERE entity_id = $1 AND position = ANY($2)"
-            " ORDER BY position",
-            entity_id,
-            positions,
-        )
-    return await session.each(
-        "SELECT position, leaf FROM entry WHERE entity_id = $1 AND position = $2",
-        [(entity_id, position) for position in positions],
+        found = sorted([*found, *await chat_entries.places(session, more, limit)])
+    return await chat_entries.leaves(
+        session, entity_id, [position for position, _, _ in found[:limit]]
     )

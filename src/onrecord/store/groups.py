@@ -33,9 +33,18 @@ def _group(row: Row) -> Group:
     )
 
 
-async def add_group(session: Session, group: Mapping[str, Any]) -> int:
-    """Add a group from its columns; give the internal id."""
-    return await add_row(session, "client_group", group)
+async def add_groups(session: Session, groups: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Add groups from their columns, the same for all; give the internal ids in their order."""
+    if len(groups) == 1:
+        return [await add_row(session, "client_group", groups[0])]
+    rows = [tuple(group.values()) for group in groups]
+    await session.write(Insert("client_group", tuple(groups[0]), rows))
+    uuids = [group["uuid"] for group in groups]
+    found = await session.all(
+        f"SELECT uuid, id FROM client_group WHERE uuid {session.among('$1')}", session.many(uuids)
+    )
+    numbers = {row[0]: row[1] for row in found}
+    return [numbers[uuid] for uuid in uuids]
 
 
 async def change_group(session: Session, group_id: int, columns: Mapping[str, Any]) -> None:
@@ -55,14 +64,17 @@ async def groups_of(session: Session, entity_id: int, uuids: Sequence[str]) -> l
     return [_group(row) for row in rows]
 
 
-async def group_identified(session: Session, entity_id: int, identifier: str) -> Group | None:
-    """Give the organisation's group of an identifier (exact, case-sensitive)."""
-    row = await session.one(
-        f"SELECT {_GROUP} FROM client_group g WHERE g.entity_id = $1 AND g.identifier = $2",
+async def groups_identified(
+    session: Session, entity_id: int, identifiers: Sequence[str]
+) -> list[Group]:
+    """Give the organisation's groups of these identifiers (exact, case-sensitive)."""
+    rows = await session.all(
+        f"SELECT {_GROUP} FROM client_group g WHERE g.entity_id = $1"
+        f" AND g.identifier {session.among('$2')}",
         entity_id,
-        identifier,
+        session.many(identifiers),
     )
-    return _group(row) if row else None
+    return [_group(row) for row in rows]
 
 
 async def default_group(session: Session, entity_id: int) -> Group | None:
@@ -207,6 +219,17 @@ async def has_active_staff(session: Session, group_id: int, *, besides: Sequence
     return row is not None
 
 
+async def with_active_staff(session: Session, group_ids: Sequence[int]) -> set[int]:
+    """Give those of these groups that have an active member of the staff side."""
+    rows = await session.all(
+        f"SELECT g.id FROM client_group g WHERE g.id {session.among('$1')} AND EXISTS"
+        " (SELECT 1 FROM group_member gm JOIN member m ON m.id = gm.member_id"
+        " WHERE gm.group_id = g.id AND m.profile <= 3 AND m.state = 'active')",
+        session.many(group_ids),
+    )
+    return {row[0] for row in rows}
+
+
 async def has_clients(session: Session, group_id: int, *, besides: Sequence[int] = ()) -> bool:
     """Whether a group has a client besides these, in whatever state."""
     row = await session.one(
@@ -230,15 +253,22 @@ async def members_among(session: Session, group_id: int, member_ids: Sequence[in
     return {row[0] for row in rows}
 
 
-async def add_group_members(session: Session, group_id: int, member_ids: Sequence[int]) -> None:
-    """Put members who are not in a group into it."""
-    await session.write(
-        Insert(
-            "group_member",
-            ["group_id", "member_id"],
-            [(group_id, member_id) for member_id in member_ids],
-        )
+async def places_among(
+    session: Session, group_ids: Sequence[int], member_ids: Sequence[int]
+) -> set[tuple[int, int]]:
+    """Give who of these members is in which of these groups, as pairs (group, member)."""
+    rows = await session.all(
+        "SELECT group_id, member_id FROM group_member"
+        f" WHERE group_id {session.among('$1')} AND member_id {session.among('$2')}",
+        session.many(group_ids),
+        session.many(member_ids),
     )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def add_group_members(session: Session, places: Sequence[tuple[int, int]]) -> None:
+    """Put members into groups in which they are not: pairs (group, member)."""
+    await session.write(Insert("group_member", ["group_id", "member_id"], places))
 
 
 async def remove_group_members(session: Session, group_id: int, member_ids: Sequence[int]) -> None:
@@ -250,9 +280,15 @@ async def remove_group_members(session: Session, group_id: int, member_ids: Sequ
     )
 
 
-async def touch(session: Session, group_id: int, member_ids: Sequence[int], at: int) -> None:
-    """Note that a group and members changed: both show who is where."""
-    await session.run("UPDATE client_group SET updated_at = $2 WHERE id = $1", group_id, at)
+async def touch(
+    session: Session, group_ids: Sequence[int], member_ids: Sequence[int], at: int
+) -> None:
+    """Note that groups and members changed: both show who is where."""
+    await session.run(
+        f"UPDATE client_group SET updated_at = $1 WHERE id {session.among('$2')}",
+        at,
+        session.many(group_ids),
+    )
     await session.run(
         f"UPDATE member SET updated_at = $1 WHERE id {session.among('$2')}",
         at,
@@ -329,14 +365,6 @@ async def barriers_between(
     return [Barrier(row[0], row[1], times.wire(row[2])) for row in rows]
 
 
-async def has_barrier(session: Session, group_id: int) -> bool:
-    """Whether a group has a barrier to any other one."""
-    row = await session.one(
-        "SELECT 1 FROM barrier WHERE group_id = $1 OR other_group_id = $1 LIMIT 1", group_id
-    )
-    return row is not None
-
-
 async def staff_in_both(session: Session, one: int, other: int) -> bool:
     """Whether a member of the staff side is in both groups."""
     row = await session.one(
@@ -349,14 +377,12 @@ async def staff_in_both(session: Session, one: int, other: int) -> bool:
     return row is not None
 
 
-async def any_beyond(session: Session, group_id: int, member_ids: Sequence[int]) -> bool:
-    """Whether one of these members is in a group to which this group has a barrier."""
-    row = await session.one(
-        "SELECT 1 FROM barrier w JOIN group_member gm ON gm.group_id ="
-        " CASE WHEN w.group_id = $1 THEN w.other_group_id ELSE w.group_id END"
-        " WHERE (w.group_id = $1 OR w.other_group_id = $1)"
-        f" AND gm.member_id {session.among('$2')} LIMIT 1",
-        group_id,
-        session.many(member_ids),
+async def walls(session: Session, group_ids: Sequence[int]) -> set[tuple[int, int]]:
+    """Give the barriers of these groups as pairs: one of them, and the group beyond."""
+    each = session.among("$1")
+    rows = await session.all(
+        f"SELECT group_id, other_group_id FROM barrier WHERE group_id {each}"
+        f" UNION ALL SELECT other_group_id, group_id FROM barrier WHERE other_group_id {each}",
+        session.many(group_ids),
     )
-    return row is not None
+    return {(row[0], row[1]) for row in rows}

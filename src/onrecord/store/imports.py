@@ -66,13 +66,18 @@ async def import_of(session: Session, entity_id: int, job_uuid: str) -> Import |
     return Import(number, entity, uuid, kind, json.loads(facts), total)
 
 
-async def slice_of(session: Session, import_id: int, number: int) -> list[Any]:
-    """Give the rows of a slice; none when they are done, or were never there."""
-    row = await session.one(
-        "SELECT lines FROM import_slice WHERE import_id = $1 AND number = $2", import_id, number
+async def slices_of(
+    session: Session, import_id: int, numbers: Sequence[int]
+) -> dict[int, list[Any]]:
+    """Give the rows of slices by their numbers; none of one that is done, or was never there."""
+    rows = await session.all(
+        "SELECT number, lines FROM import_slice"
+        f" WHERE import_id = $1 AND number {session.among('$2')}",
+        import_id,
+        session.many(numbers),
     )
-    found: list[Any] = json.loads(row[0]) if row else []
-    return found
+    found = {row[0]: json.loads(row[1]) for row in rows}
+    return {number: found.get(number, []) for number in numbers}
 
 
 async def keep_results(
@@ -161,22 +166,3 @@ async def forget_some(session: Session, import_id: int, most: int) -> None:
     if len(rows) < most:
         await session.run("DELETE FROM import_key WHERE import_id = $1", import_id)
         await session.run("DELETE FROM import WHERE id = $1", import_id)
-
-
-# -- rows that must not spoil others --------------------------------------------------------------
-
-
-async def attempt(session: Session) -> None:
-    """Begin what can be taken back without the rest of the transaction."""
-    await session.run("SAVEPOINT attempt")
-
-
-async def succeed(session: Session) -> None:
-    """Keep what was done since `attempt`."""
-    await session.run("RELEASE SAVEPOINT attempt")
-
-
-async def take_back(session: Session) -> None:
-    """Undo what was done since `attempt`."""
-    await session.run("ROLLBACK TO SAVEPOINT attempt")
-    await session.run("RELEASE SAVEPOINT attempt")

@@ -121,10 +121,11 @@ async def end_links(session: Session, member_id: int, ended: str) -> None:
     )
 
 
-async def link_of(session: Session, token_hash: bytes) -> Link | None:
-    """Give a link."""
+async def link_of(session: Session, token_hash: bytes, *, locked: bool = False) -> Link | None:
+    """Give a link; locked, nobody ends it before this work has ended."""
     row = await session.one(
-        "SELECT member_id, message_id, ended FROM invitation_link WHERE token_hash = $1",
+        "SELECT member_id, message_id, ended FROM invitation_link WHERE token_hash = $1"
+        + (session.for_update if locked else ""),
         token_hash,
     )
     return Link(*row) if row else None

@@ -148,6 +148,16 @@ async def put_back(session: Session, job: Job, run_at: int) -> None:
     )
 
 
+async def release(session: Session, lease: str, run_at: int) -> None:
+    """Let every job of a claim be run again later, by whichever process."""
+    await session.run(
+        "UPDATE job SET state = 'queued', run_at = $2, lease = NULL"
+        " WHERE lease = $1 AND state = 'running'",
+        lease,
+        run_at,
+    )
+
+
 async def end(session: Session, job: Job, state: str, result: Mapping[str, Any], at: int) -> bool:
     """End a job and forget what it was to do; False when another process has it."""
     row = await session.one(

@@ -158,16 +158,21 @@ async def add_members(session: Session, members: Sequence[Mapping[str, Any]]) ->
     return [numbers[uuid] for uuid in uuids]
 
 
-async def activate_member(session: Session, member_id: int, account_id: int, at: int) -> None:
-    """Make a pending member active with an account; the invitation is accepted."""
-    await session.run(
+async def activate_member(session: Session, member_id: int, account_id: int, at: int) -> bool:
+    """Make a pending member active with an account; the invitation is accepted.
+
+    False when the member is no longer pending: somebody else was first.
+    """
+    row = await session.one(
         "UPDATE member SET state = 'active', account_id = $2, updated_at = $3,"
-        " invitation = CASE WHEN invitation IS NULL THEN NULL ELSE $4 END WHERE id = $1",
+        " invitation = CASE WHEN invitation IS NULL THEN NULL ELSE $4 END"
+        " WHERE id = $1 AND state = 'pending' RETURNING id",
         member_id,
         account_id,
         at,
         json.dumps({"state": "accepted"}),
     )
+    return row is not None
 
 
 _DETAILS: Final = (

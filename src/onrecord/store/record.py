@@ -28,6 +28,8 @@ from onrecord.store.db import Change, Insert, Row, Session, Stale, Update
 
 SALT_BYTES: Final = 32
 TEXT: Final = "text"
+FILE: Final = "file"
+"""The part of a message that says which files it brings."""
 NEVER_STALE: Final = frozenset({access.Kind.OPERATOR, access.Kind.SERVICE})
 
 
@@ -298,19 +300,38 @@ MESSAGE_COLUMNS: Final = (
 )
 
 
+def _author(item: Pending) -> int | None:
+    """Give the internal id of whom a chat shows as the author of a message, None for nobody.
+
+    Whose membership is ended leaves the chat: whoever ended it has no part in it, and stands in
+    the entry alone.
+    """
+    member = item.actor.member
+    if member is None or (item.type.name == "participant.left" and item.subject != member.id):
+        return None
+    return member.id
+
+
 def _message_row(item: Pending, tip: ChatTip) -> Row:
     actor = item.actor
     return (
         tip.id,
         item.seq,
         item.position,
-        "text" if item.type.name == "message.sent" else "event",
-        actor.member.id if actor.member else None,
+        _kind(item),
+        _author(item),
         item.at,
         item.data.get("reply_to_seq"),
         VIA[actor.kind],
         actor.key.id if actor.key else None,
     )
+
+
+def _kind(item: Pending) -> str:
+    """Give of which kind the message of an entry is."""
+    if item.type.name != "message.sent":
+        return "event"
+    return "attachment" if FILE in item.parts else "text"
 
 
 def _with_traces(item: Pending) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 no credential; all others take a session.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from onrecord.store import accounts as rows
 from onrecord.store.access import Entity
 from onrecord.store.accounts import Account
 from onrecord.store.work import Work
-from onrecord.web import credentials, persons
+from onrecord.web import branding, credentials, persons
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import IN_PERSON, SESSIONS, Answer, Endpoint, Nothing, Takes
 from onrecord.web.groups import Done
@@ -72,7 +73,12 @@ async def sign_in(call: Call, taken: SignIn) -> Answer:
 async def _challenge(work: Work, account: Account, channel: Channel, to: str) -> Begun:
     accounts.note(work, "account.challenged", account, purpose=SIGN_IN, channel=channel)
     return await challenges.begin(
-        work, purpose=SIGN_IN, account_id=account.id, channel=channel, to=to, payload={}
+        work,
+        purpose=SIGN_IN,
+        account_id=account.id,
+        channel=channel,
+        to=to,
+        payload={"password": accounts.mark(account)},
     )
 
 
@@ -110,20 +116,29 @@ class SignedIn(msgspec.Struct):
     csrf_token: str
 
 
-def shown_entity(entity: Entity) -> ShownEntity:
-    """Give an organisation as the wire shows it beside memberships."""
-    return ShownEntity(entity.uuid, entity.name, None, None)
+async def shown_entities(
+    work: Work, call: Call, entities: Sequence[Entity]
+) -> dict[int, ShownEntity]:
+    """Give organisations as the wire shows them beside memberships, by internal id."""
+    urls = await branding.urls(work.db, call, entities)
+    return {
+        one.id: ShownEntity(one.uuid, one.name, urls[one.id].avatar, urls[one.id].logo)
+        for one in entities
+    }
 
 
-async def _memberships(work: Work, account_id: int) -> list[ShownMembership]:
+async def _memberships(work: Work, call: Call, account_id: int) -> list[ShownMembership]:
+    found = await rows.memberships_of(work.db, account_id)
+    entities = await shown_entities(work, call, [entity for *_, entity in found])
     shown = []
-    for number, uuid, profile, state, entity in await rows.memberships_of(work.db, account_id):
+    for number, uuid, profile, state, entity in found:
         if state == "inactive":
             continue
         due = await terms.due(work.db, account_id, number, entity.id)
         own = [one for one in due if one.whose == terms.ORGANISATION]
         role = PROFILES[profile].name
-        shown.append(ShownMembership(shown_entity(entity), uuid, role, state, entity.state, own))
+        place = entities[entity.id]
+        shown.append(ShownMembership(place, uuid, role, state, entity.state, own))
     return shown
 
 
@@ -139,10 +154,12 @@ async def confirm_sign_in(call: Call, taken: Confirm) -> Answer:
             second=factors.of_account(call.app.vault),
         )
         account = None
-        if verdict.account_id is not None:
-            account = await rows.account_by_id(work.db, verdict.account_id)
+        if verdict.account_id is not None:  # locked: nobody changes the password meanwhile
+            account = await rows.account_by_id(work.db, verdict.account_id, locked=True)
         if account is None:
             return verdict, None
+        if verdict.refusal is None and verdict.right().get("password") != accounts.mark(account):
+            return challenges.Verdict(refusal=challenges.gone()), None
         if verdict.refusal is not None:
             await accounts.count_failure(work, account.username)
             return verdict, None
@@ -171,7 +188,7 @@ async def _let_in(
             values={"device": agent or "a device without a name", "at": times.wire(times.now())},
             entity_id=INSTALLATION_ID,
         )
-    return opened, await _memberships(work, account.id)
+    return opened, await _memberships(work, call, account.id)
 
 
 async def sign_out(call: Call, _: Nothing) -> Answer:
@@ -223,7 +240,7 @@ async def get_session(call: Call, _: Nothing) -> Answer:
             account.totp is not None,
             account.recovery is not None,
         )
-        memberships = await _memberships(work, account.id)
+        memberships = await _memberships(work, call, account.id)
         due = await terms.due(work.db, account.id, None, None)
         return ShownSession(shown, memberships, due, persons.csrf_of(call))
 

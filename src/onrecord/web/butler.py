@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from onrecord.domain import butler, members
+from onrecord.domain import attachments, butler, members
 from onrecord.model.chats import Recipient, Said
 from onrecord.store.work import Work
 from onrecord.web import slices
@@ -22,20 +22,33 @@ class AudienceTaken(msgspec.Struct):
     group_uuids: list[str] = []
 
 
-class ButlerText(Takes):
-    """A text, and whom it is for: everybody named in any of these ways, each once."""
+_TEXT: Final = msgspec.Meta(
+    description="1 to 5,000 characters; <First Name> and <Last Name> are the recipient's"
+)
 
-    text: Annotated[
-        str,
-        msgspec.Meta(
-            description="1 to 5,000 characters; <First Name> and <Last Name> are the recipient's"
-        ),
-    ]
+
+class NameAudience(Takes):
+    """Whom something is for: everybody named in any of these ways, each once."""
+
     entity_user_xref_uuid: str | None = None
     identifier: str | None = None
     entity_user_xref_uuids: list[str] | None = None
     identifiers: list[str] | None = None
     audience: AudienceTaken | None = None
+
+
+class ButlerText(NameAudience, kw_only=True):
+    """A text, and whom it is for."""
+
+    text: Annotated[str, _TEXT]
+
+
+class ButlerAttachment(NameAudience, kw_only=True):
+    """Files that were uploaded without a chat, a text if wished, and whom they are for."""
+
+    attachment_uuid: str | None = None
+    attachment_uuids: list[str] | None = None
+    text: Annotated[str, _TEXT] | None = None
 
 
 class ButlerSaid(msgspec.Struct):
@@ -48,13 +61,24 @@ class ButlerSaid(msgspec.Struct):
 
 async def say_text(call: Call, taken: ButlerText) -> Answer:
     """Speak to everybody named; above 500 recipients in slices, whole or nothing each."""
+    return await _said(call, taken, taken.text, [])
 
+
+async def say_attachment(call: Call, taken: ButlerAttachment) -> Answer:
+    """Bring files to everybody named, in slices as a text."""
+    uuids = attachments.named(taken.attachment_uuid, taken.attachment_uuids)
+    return await _said(call, taken, taken.text or None, uuids)
+
+
+async def _said(call: Call, taken: NameAudience, body: str | None, uuids: list[str]) -> Answer:
     async def plan(work: Work) -> list[Recipient]:
-        butler.check_text(taken.text)
+        butler.check_text(body)
+        await attachments.for_butler(work, uuids)
         return await butler.recipients(work, await _audience(work, taken))
 
     async def say(work: Work, to: list[Recipient]) -> list[Said]:
-        return await butler.say(work, to, taken.text)
+        files = await attachments.for_butler(work, uuids)
+        return await butler.say(work, to, body, files)
 
     return await slices.answered(
         call,
@@ -62,7 +86,7 @@ async def say_text(call: Call, taken: ButlerText) -> Answer:
     )
 
 
-async def _audience(work: Work, taken: ButlerText) -> butler.Audience:
+async def _audience(work: Work, taken: NameAudience) -> butler.Audience:
     uuid, identifier = taken.entity_user_xref_uuid, taken.identifier
     if uuid and identifier:  # one member named twice must be one
         uuid, identifier = (await members.pick(work, uuid, identifier)).uuid, None
@@ -94,6 +118,21 @@ ROWS: Final = (
         refusals=("RN002", "RN006"),
         writes=("chat.created", "message.sent"),
         handler=say_text,
+        mode="script",
+        tags=("Butler",),
+    ),
+    Endpoint(
+        method="POST",
+        path=f"{BASE}/send-attachment",
+        summary="Let the Butler bring files to members",
+        kinds=MASTER_KEYS,
+        permissions=("can_write_chat",),
+        acting="optional",
+        takes=ButlerAttachment,
+        gives=ButlerSaid,
+        refusals=("RN002", "RN004", "RN006"),
+        writes=("chat.created", "message.sent"),
+        handler=say_attachment,
         mode="script",
         tags=("Butler",),
     ),

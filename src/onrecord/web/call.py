@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from onrecord.app import App
-from onrecord.domain.keys import Credential
+from onrecord.domain.credentials import Credential
 from onrecord.model.errors import Refusal
 from onrecord.store.db import Caller
 from onrecord.web.credentials import Address
@@ -52,6 +52,8 @@ class Call:
     """Under what the verdict on the caller is remembered."""
     variable: str = ""
     """The last segment of the path, where the row takes any."""
+    is_head: bool = False
+    """Whether only the head of the answer is asked for."""
     fault: Refusal | None = None
     """A query string that cannot be read; told only after the verdict on the credential."""
 
@@ -61,6 +63,12 @@ class Call:
         return known.strip() == "*" or etag in [
             one.strip().removeprefix("W/") for one in known.split(",")
         ]
+
+    @property
+    def base_url(self) -> str:
+        """The address of this server: as set, else as the request names it."""
+        host = self.headers.get(b"host", b"").decode("latin-1")
+        return self.app.settings.public_url or (f"http://{host}" if host else self.app.base_url)
 
     @property
     def files(self) -> Mapping[str, Upload]:

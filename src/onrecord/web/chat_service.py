@@ -188,7 +188,7 @@ def sending(call: Call, taken: SendText) -> SendingText:
     actor = call.caller.actor
     assert actor is not None  # noqa: S101 - the caller was judged
     return SendingText(
-        call.caller, actor, taken.chat_uuid.lower(), taken.text, taken.reply_to_seq, call
+        call.caller, actor, taken.chat_uuid.lower(), taken.text, taken.reply_to_seq, call=call
     )
 
 
@@ -294,13 +294,20 @@ class MessageRange(msgspec.Struct):
 
 async def get_range(work: Work, taken: GetRange) -> MessageRange:
     """Give a window of a chat's messages."""
-    found = await messages.window(
-        work,
-        taken.chat_uuid,
-        first=_either("from_seq", taken.from_seq, taken.start_seq),
-        last=_either("to_seq", taken.to_seq, taken.end_seq),
-        limit=taken.limit,
+    first, last = range_asked(taken)
+    return range_of(
+        await messages.window(work, taken.chat_uuid, first=first, last=last, limit=taken.limit)
     )
+
+
+def range_asked(taken: GetRange) -> tuple[int | None, int | None]:
+    """Give the first and last number asked for, by either name (RB003)."""
+    first = _either("from_seq", taken.from_seq, taken.start_seq)
+    return first, _either("to_seq", taken.to_seq, taken.end_seq)
+
+
+def range_of(found: list[Message]) -> MessageRange:
+    """Give messages with the numbers of the first and last one."""
     if not found:
         return MessageRange([], None, None)
     return MessageRange(found, found[0].seq, found[-1].seq)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
 
-from onrecord.domain.keys import Credential, hash_secret, parse_address
+from onrecord.domain.credentials import Credential, hash_secret, parse_address
 from onrecord.domain.sessions import LIVES, Opened, csrf_of
 from onrecord.model import times
 from onrecord.model.errors import Refusal

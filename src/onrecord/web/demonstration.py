@@ -46,7 +46,7 @@ from onrecord.store.work import Work
 T = TypeVar("T")
 _ABOUT: Final = "demo.json"
 _QUICK: Final = PasswordHasher(1, 8, 1)
-"""Nobody is told these passwords and nobody can guess them; hashing them slowly took seconds."""
+"""These passwords are 128 random bits, which nobody can guess; hashing them slowly took seconds."""
 Judging = Callable[[Member, Session], Awaitable[Actor]]
 _SYSTEM: Final = ("can_export", "can_read_admin", "can_write_admin")
 _CHAT: Final = ("can_export", "can_read_chat", "can_write_chat", "can_read_contacts")
@@ -72,7 +72,7 @@ class Person(msgspec.Struct):
 
     @property
     def username(self) -> str:
-        """The name of the login, which nobody knows the password of."""
+        """The name of the login."""
         return f"{self.key}.{'staff' if PROFILES[self.role].is_staff else 'client'}"
 
 
@@ -116,11 +116,20 @@ def firm() -> Firm:
 async def furnish(app: App, address: str) -> None:
     """Make the firm if it is not there yet, give its keys new secrets, and print how to begin."""
     path = app.settings.data_dir / _ABOUT
+    sign_ins = [
+        "The passwords were shown at the first start. For another one:",
+        f"  onrecord account set-password --username miriam.staff --data-dir {path.parent}",
+    ]
     if path.exists():
         facts = json.loads(path.read_text("utf-8"))
     else:
-        facts = await _found(app, firm())
+        example = firm()
+        passwords = {
+            one.key: secrets.token_urlsafe(16) for one in example.people if not one.pending
+        }
+        facts = await _found(app, example, passwords)
         path.write_text(json.dumps(facts), "utf-8")
+        sign_ins = _sign_ins(example, passwords)
     shown = {}
     for name, key in facts["keys"].items():
 
@@ -128,19 +137,24 @@ async def furnish(app: App, address: str) -> None:
             return await keys.rotate(work, key)
 
         shown[name] = await composition.acting(app, facts["entity_uuid"], rotate)
-    for line in _lines(address, facts, shown, outbox=app.settings.dev_outbox):
+    outbox = f"{address}/dev/outbox" if app.settings.dev_outbox else None
+    for line in _lines(address, facts, shown, sign_ins, outbox):
         click.echo(line)
 
 
 # -- making it -----------------------------------------------------------------------------------
 
 
-async def _found(app: App, example: Firm) -> dict[str, Any]:
+async def _found(app: App, example: Firm, passwords: Mapping[str, str]) -> dict[str, Any]:
     host = await composition.origin_host(app)
-    founded = await composition.acting(app, None, lambda work: _organisation(work, example, host))
+    founded = await composition.acting(
+        app, None, lambda work: _organisation(work, example, passwords, host)
+    )
     entity = founded.entity_uuid
     admin = founded.entity_user_xref_uuid
-    people = await composition.acting(app, entity, lambda work: _people(work, example, admin))
+    people = await composition.acting(
+        app, entity, lambda work: _people(work, example, passwords, admin)
+    )
     await composition.acting(app, entity, lambda work: _welcome(work, example))
     judge = _sessions(entity)
     # At the same time, as in life: what is said together is committed together.
@@ -162,7 +176,9 @@ async def _found(app: App, example: Firm) -> dict[str, Any]:
     }
 
 
-async def _organisation(work: Work, example: Firm, host: str) -> organisations.Founded:
+async def _organisation(
+    work: Work, example: Firm, passwords: Mapping[str, str], host: str
+) -> organisations.Founded:
     admin = next(one for one in example.people if one.role == SYSTEM_ADMIN)
     new = organisations.NewOrganisation(
         name=example.name,
@@ -170,12 +186,14 @@ async def _organisation(work: Work, example: Firm, host: str) -> organisations.F
         admin_first_name=admin.first,
         admin_last_name=admin.last,
         admin_username=admin.username,
-        admin_password=secrets.token_urlsafe(16),
+        admin_password=passwords[admin.key],
     )
     return await organisations.create(work, new, host)
 
 
-async def _people(work: Work, example: Firm, admin_uuid: str) -> dict[str, Member]:
+async def _people(
+    work: Work, example: Firm, passwords: Mapping[str, str], admin_uuid: str
+) -> dict[str, Member]:
     """Make everybody and their teams, staff first: a team needs them before it takes clients."""
     for name, value in example.settings.items():
         await organisations.set_setting(work, name, value)
@@ -186,7 +204,7 @@ async def _people(work: Work, example: Firm, admin_uuid: str) -> dict[str, Membe
             people[person.key] = await members.pick(work, admin_uuid, None)
         else:
             in_teams = [teams[name] for name in person.teams]
-            people[person.key] = await _join(work, person, in_teams)
+            people[person.key] = await _join(work, person, passwords.get(person.key), in_teams)
     return people
 
 
@@ -194,7 +212,8 @@ async def _team(work: Work, people: Mapping[str, Member]) -> str:
     return (await groups.of_member(work, people["tomas"]))[0].group_uuid
 
 
-async def _join(work: Work, person: Person, teams: Sequence[Group]) -> Member:
+async def _join(work: Work, person: Person, password: str | None, teams: Sequence[Group]) -> Member:
+    """Make a member, who has joined where there is a password."""
     staff = PROFILES[person.role].is_staff
     new = members.NewMember(
         enum_profile_id=person.role,
@@ -207,8 +226,7 @@ async def _join(work: Work, person: Person, teams: Sequence[Group]) -> Member:
         send_invitation=person.pending,
     )
     member, _ = await members.create(work, new)
-    if not person.pending:
-        password = secrets.token_urlsafe(16)
+    if password is not None:
         await members.activate(work, member.uuid, person.username, password, hasher=_QUICK)
     if staff:
         for team in teams:
@@ -295,8 +313,25 @@ async def _key(
 # -- telling of it -------------------------------------------------------------------------------
 
 
+def _sign_ins(example: Firm, passwords: Mapping[str, str]) -> list[str]:
+    """Give a line for everybody who can sign in; nothing keeps these passwords."""
+    rows = [
+        (one.username, passwords[one.key], PROFILES[one.role].title, f"{one.first} {one.last}")
+        for one in example.people
+        if one.key in passwords
+    ]
+    return [
+        "People sign in with user name and password. The passwords are shown this once:",
+        *(f"  {name:<17}  {word}  {role}, {who}" for name, word, role, who in rows),
+    ]
+
+
 def _lines(
-    address: str, facts: dict[str, Any], shown: dict[str, keys.NewKey], *, outbox: bool
+    address: str,
+    facts: dict[str, Any],
+    shown: dict[str, keys.NewKey],
+    sign_ins: Sequence[str],
+    outbox: str | None,
 ) -> list[str]:
     system, master, user = shown["system"], shown["master"], shown["user"]
     once = secrets.token_hex(4)
@@ -325,13 +360,15 @@ def _lines(
         "",
         f"  address            {address}",
         f"  documentation      {address}/docs",
-        *([f"  outbox             {address}/dev/outbox"] if outbox else []),
+        *([f"  outbox             {outbox}  (codes for signing in, too)"] if outbox else []),
         f"  organisation       {facts['entity_uuid']}",
         f"  system key         {system.api_key}  secret {system.secret}",
         f"  master-user key    {master.api_key}  secret {master.secret}",
         f"  user key           {user.api_key}  secret {user.secret}  (Ingrid Rowe)",
         f"  adviser            {facts['adviser']}  (Tomás Hartley)",
         f"  chat               {facts['chat_uuid']}  (Pension transfer)",
+        "",
+        *sign_ins,
         "",
         "The keys get new secrets at every start. Paste these into another terminal.",
         "",

@@ -16,6 +16,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from onrecord import __version__
+from onrecord.proof import one_file
 from onrecord.web import pages, reference
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import Answer, Endpoint, Handler, Nothing, Routes
@@ -198,6 +199,8 @@ itself: everything here is made from what it runs.</p>
 {cards}
 <li><a href="/openapi.json">openapi.json</a><p>The specification (OpenAPI 3.1), for programs.</p>
 </li>
+<li><a href="{verifier}">{verifier_name}</a><p>The program that checks sealed files: one file,
+needing Python alone.</p></li>
 </ul>
 <h2 id="first-call">A first call</h2>
 <p>The operator makes a key with <code>onrecord key create</code>, which prints its id and, this
@@ -247,7 +250,12 @@ def _start(call: Call) -> File:
     settings = call.app.settings
     address = settings.public_url or f"http://{settings.host}:{settings.port}"
     main = _START.format(
-        version=__version__, cards=cards, kinds=kinds, address=html.escape(address)
+        version=__version__,
+        cards=cards,
+        kinds=kinds,
+        address=html.escape(address),
+        verifier=VERIFIER,
+        verifier_name=one_file.NAME,
     )
     return _page(call, "", "Documentation", main)
 
@@ -302,6 +310,21 @@ async def get_openapi(call: Call, _: Nothing) -> Answer:
     return _kept(call, make).answer(call)
 
 
+VERIFIER: Final = f"/{one_file.NAME}"
+
+
+@cache
+def verifier_file() -> File:
+    """Give the verifier, made once in the life of the process from what the process runs."""
+    headers = (("Content-Disposition", f'attachment; filename="{one_file.NAME}"'),)
+    return _file(one_file.source().encode(), "text/x-python; charset=utf-8", headers)
+
+
+async def get_verifier(call: Call, _: Nothing) -> Answer:
+    """Give the program with which sealed files are checked, as one file."""
+    return (await asyncio.to_thread(verifier_file)).answer(call)
+
+
 REDIRECTS: Final = ("/", "/docs/")
 """Addresses that people type, which lead to the start page."""
 
@@ -329,6 +352,16 @@ ROWS: Final = (
         handler=get_openapi,
         mode="script",
         tags=("Operations",),
+    ),
+    Endpoint(
+        method="GET",
+        path=VERIFIER,
+        summary="Fetch the program that checks sealed files, as one file of Python",
+        kinds=frozenset(),
+        produces="text/x-python",
+        handler=get_verifier,
+        mode="script",
+        tags=("Record",),
     ),
     _row("/docs", "Where to begin", get_start),
     *(_row(path, "Leads to the documentation", lead_to_start) for path in REDIRECTS),

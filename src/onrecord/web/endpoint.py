@@ -6,7 +6,7 @@ call that nobody guards cannot be written.
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from onrecord.domain.keys import Demand
+from onrecord.domain.credentials import Demand
 from onrecord.model.access import PERMISSIONS, Kind
 from onrecord.model.errors import (
     CATALOGUE,
@@ -33,6 +33,9 @@ MEMBERSHIP: Final = "as"
 SCIM: Final = "/scim/v2"
 """Where identity providers speak SCIM (RFC 7644), with errors in that protocol's form."""
 SCIM_JSON: Final = "application/scim+json"
+DOWNLOAD: Final = "/download"
+"""Where links to files lead: what follows is a secret, and never logged."""
+FORM: Final = "multipart/form-data"
 JSON_LIMIT: Final = 1024 * 1024
 """The largest JSON body, in bytes."""
 
@@ -95,6 +98,10 @@ class Endpoint:
     """Any of these is enough; the first one's error is told."""
     acting: Literal["required", "optional", "none"] = "none"
     """Whether a member acts: on-behalf-of, or the owner of a user key."""
+    roles: frozenset[int] = frozenset()
+    """Profiles of the acting member, any of these (else RF006); empty: everybody's."""
+    twin_of: str = ""
+    """The path of the row that this one is the twin of, for persons: see `administration`."""
     entity: Literal["required", "optional"] = "required"
     takes: type[Takes] = Nothing
     gives: Any = None
@@ -108,6 +115,10 @@ class Endpoint:
     """The files of a form, all of them needed; the handler finds them in `call.files`."""
     file_limit: int = 0
     """The largest file, in bytes."""
+    file_limit_of: Callable[..., Awaitable[int]] | None = None
+    """Gives the largest file of a call, where the organisation says it: file_limit_of(call)."""
+    also_form: bool = False
+    """Whether a form with the files is taken in place of JSON, with the same texts."""
     status: int = 200
     """The status of success; a script answers with it itself."""
     produces: str = "application/json"
@@ -139,6 +150,7 @@ class Endpoint:
             self.acting,
             self.entity,
             reads=self.method == "GET",
+            roles=self.roles,
         )
 
     @property
@@ -174,6 +186,8 @@ class Endpoint:
             codes.update(OF_KEYS, OF_SYSTEM_KEYS, OF_PERSONS)
         if self.acting != "none":
             codes.update(OF_ACTING)
+        if self.roles:
+            codes.add("RF006")
         if self.method in {"POST", "PUT", "PATCH"}:
             codes.update(OF_BODIES)
         if self.method == "POST":
@@ -198,6 +212,16 @@ def template_of(path: str) -> str:
     return path.rpartition("/")[0] + _VARIABLE
 
 
+def has_variable(path: str) -> bool:
+    """Whether a path can be one of a row that takes any last segment."""
+    return path.startswith((SCIM, DOWNLOAD)) and not path.endswith("/")
+
+
+def path_to_show(path: str) -> str:
+    """Give a path as it may be logged: a download link without its secret."""
+    return template_of(path) if path.startswith(DOWNLOAD) else path
+
+
 class Routes:
     """Finds the row of a request. Variables are last segments, so a dictionary is enough."""
 
@@ -211,7 +235,7 @@ class Routes:
     def find(self, method: str, path: str) -> Endpoint:
         """Give the row of a method and path; RN005, as a 405 when only the method is wrong."""
         methods = self._methods.get(path)
-        if methods is None and path.startswith(SCIM) and not path.endswith("/"):
+        if methods is None and has_variable(path):
             methods = self._methods.get(template_of(path))
         if methods is None or path.endswith(_VARIABLE):
             raise Refusal("RN005")
@@ -292,7 +316,7 @@ def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, .
         raise Refusal("RB001", f"The body {why}") from error
     if not isinstance(values, dict):
         raise Refusal("RB001", "The body is not a JSON object")
-    known = endpoint.takes.__struct_fields__
+    known = endpoint.takes.__struct_encode_fields__
     ignored = tuple(name for name in values if name not in known)
     return convert(
         endpoint.takes, {name: values[name] for name in known if name in values}
@@ -336,7 +360,7 @@ def decode_form(
 ) -> tuple[Takes, tuple[str, ...]]:
     """Decode the texts of a form like a query; RB003 for one that is given twice and is no list."""
     for name, given in fields.items():
-        known = name in endpoint.takes.__struct_fields__
+        known = name in endpoint.takes.__struct_encode_fields__
         if len(given) > 1 and known and name not in _list_fields(endpoint.takes):
             raise malformed(name, "is given twice")
     return decode_query(endpoint, fields)
@@ -350,7 +374,7 @@ def decode_query(
     Lists are repeated or separated by commas.
     """
     values: dict[str, Any] = {}
-    known = endpoint.takes.__struct_fields__
+    known = endpoint.takes.__struct_encode_fields__
     ignored = tuple(
         name for name in query if name not in known and name not in {ON_BEHALF_OF, MEMBERSHIP}
     )
@@ -373,7 +397,7 @@ def _list_fields(takes: type[Takes]) -> frozenset[str]:
     if known is None:
         info = msgspec.inspect.type_info(takes)
         assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - it is a Struct
-        known = frozenset(row.name for row in info.fields if _is_list(row.type))
+        known = frozenset(row.encode_name for row in info.fields if _is_list(row.type))
         _lists[takes] = known
     return known
 

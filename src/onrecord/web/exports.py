@@ -36,6 +36,8 @@ class ExportedEntity(msgspec.Struct, kw_only=True):
     entity_uuid: str
     name: str | None
     state: str
+    has_logo: bool
+    has_avatar: bool
     settings: dict[str, Any]
     created_at: str
     erased: list[str]
@@ -136,11 +138,11 @@ async def export_entities(call: Call, taken: GetEntities) -> Answer:
         b"",
         CONTENT_TYPES[export.format],
         headers=(("Content-Disposition", f'attachment; filename="{name}"'),),
-        stream=_streamed(place, composition.entities_pieces(call.app, export)),
+        stream=streamed(place, composition.entities_pieces(call.app, export)),
     )
 
 
-async def _streamed(
+async def streamed(
     place: AbstractContextManager[None], pieces: AsyncIterator[bytes]
 ) -> AsyncGenerator[bytes]:
     """Send pieces in handfuls, giving others their turn after each piece."""

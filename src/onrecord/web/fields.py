@@ -37,6 +37,7 @@ _ENTITY: Final = "453ac741-4877-471d-97a2-f936372a626a"
 _KEY: Final = "6512bd43-d9ca-4e6a-8c2b-9a1f3e5d7c76"
 _ACCOUNT: Final = "3c59dc04-8e88-4024-8be8-079a5c74d079"
 _SESSION: Final = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9"
+_FILE: Final = "1679091c-5a88-4faf-afb5-e6087eb1b2dc"
 _TIME: Final = "2026-11-22T10:00:00.000000Z"
 _WHEN: Final = "RFC 3339 in UTC, with microseconds"
 _OFFSET: Final = "RFC 3339 with an offset: `Z`, or `+01:00`, whose `+` is written `%2B` in a query"
@@ -152,8 +153,27 @@ TABLE: Final[dict[str, About]] = {
     "ShownSession.terms": About("The operator's terms, while they are to be accepted."),
     "SdkMembership.entity": About("The organisation."),
     "SdkMembership.user": About("The member."),
-    "avatar_url": About("The organisation's picture. Always null in this version."),
-    "logo_url": About("The organisation's logo. Always null in this version."),
+    "avatar_url": About(
+        "Where the organisation's picture is read without a key, as a square; null: it has none."
+    ),
+    "logo_url": About(
+        "Where the organisation's logo is read without a key; null: it has none. Another logo has"
+        " another address, so that what is there can be kept."
+    ),
+    "GetPicture.size": About(
+        "In pixels. An avatar: 64, 128, 256 (the usual one) or 512. A logo: the height of the box"
+        " that it fits into, 160 (of a width of 640, the usual one) or 320 (of 1280).",
+        256,
+    ),
+    "GetPublicPicture.size": About(
+        "In pixels. An avatar: 64, 128, 256 (the usual one) or 512. A logo: the height of the box"
+        " that it fits into, 160 (of a width of 640, the usual one) or 320 (of 1280).",
+        256,
+    ),
+    "v": About(
+        "The version that the address was made for; while it is the present one, the picture can"
+        " be kept for a year."
+    ),
     "ShownSession.account": About("Who is signed in."),
     "account_uuid": About("The account, by uuid.", _ACCOUNT),
     "ShownAccount.email": About("Where mails about the account go; null for none."),
@@ -247,7 +267,13 @@ TABLE: Final[dict[str, About]] = {
     "chats": About("The acting member's chats, latest message first."),
     "messages": About("Messages in ascending order."),
     "message": About("The message as its author sees it."),
-    "attachments": About("Files of the message. Always empty in this version.", []),
+    "attachments": About("Files of the message, in the order in which they were sent."),
+    "attachment_uuid": About("The file, by uuid.", _FILE),
+    "attachment_uuids": About(
+        "Files, by uuid, in the order in which they are to stand; together with `attachment_uuid`"
+        " at most 20, each once.",
+        [_FILE],
+    ),
     "read_seq": About("Up to which message was read; null for none yet.", 1),
     "participants": About("Who takes part, or did."),
     "sent_at": About(f"When it was sent ({_WHEN}).", _TIME),
@@ -314,7 +340,8 @@ TABLE: Final[dict[str, About]] = {
     ),
     "sdk_token_seconds": About("How long an SDK token lives, 60 to 86400 seconds.", 3600),
     "reviewer_export_cap": About(
-        "How many exports a data reviewer of level 1 or 2 may make; null: no cap.", None
+        "How many exports a data reviewer of level 1 or 2 may make in 24 hours; null: no cap.",
+        None,
     ),
     "butler_welcome_text": About(
         "What the Butler says to a new member, at most 5,000 characters.", "Welcome to Quay."
@@ -396,6 +423,80 @@ TABLE: Final[dict[str, About]] = {
     "GetEntities.as_of": About(
         "A position of the record, from 1 on; absent: the present end.", 4711
     ),
+    # -- transcripts
+    "GetTranscript.from": About(
+        f"Only what was said and done from then on. {_OFFSET}.", "2026-11-01T00:00:00Z"
+    ),
+    "GetTranscript.to": About(
+        f"Only what was said and done up to then, that moment included. {_OFFSET}.",
+        "2026-11-30T23:59:59Z",
+    ),
+    "GetTranscript.as_of": About(
+        "A position of the record, from 1 on; absent: the present end.", 4711
+    ),
+    "GetTranscript.timezone": About(
+        "The time zone of the times shown, by its IANA name; absent: the organisation's setting.",
+        "Europe/London",
+    ),
+    "GetOwnTranscript.format": About(
+        "`pdf`; `zip` for a sealed file that also holds the record of the chat and its"
+        " attachments.",
+        "pdf",
+    ),
+    "ReviewTranscript.reason": About(
+        "Why the reviewer reads this; it stands on record.", "Complaint 17"
+    ),
+    # -- searching, and data reviewers
+    "indexed_to": About(
+        "The position of the record up to which messages were searched. It is the last one, unless"
+        " much was said within the last minute.",
+        4711,
+    ),
+    "SearchMessages.text": About(
+        "What to look for, at most 500 characters: words that must all be there, in a text or in"
+        ' the name of a file. The last one may be the beginning of a word; a "phrase" in quotation'
+        " marks stands as it is. Case and accents make no difference.",
+        "pension transfer",
+    ),
+    "SearchMessages.chat_uuid": About("In this chat alone; absent: in all of the member's.", _CHAT),
+    "SearchMessages.from": About(
+        f"Only what was sent from then on. {_OFFSET}.", "2026-11-01T00:00:00Z"
+    ),
+    "SearchMessages.to": About(
+        f"Only what was sent up to then, that moment included. {_OFFSET}.", "2026-11-30T23:59:59Z"
+    ),
+    "GetAnyChats.entity_user_xref_uuid": About(
+        "At most 100 members, all of whom take part or took part.", [_MEMBER]
+    ),
+    "GetAnyChats.title": About("Part of the title, in any case.", "pension"),
+    "GetAnyChats.text": About(
+        'What a message of the chat must hold: words, or a "phrase" in quotation marks, as'
+        " members look for messages.",
+        "guarantee",
+    ),
+    "GetAnyChats.from": About(
+        "Chats with a message sent from then on; with `text`, it is the message that holds it."
+        f" {_OFFSET}.",
+        "2026-11-01T00:00:00Z",
+    ),
+    "GetAnyChats.to": About(
+        "Chats with a message sent up to then, that moment included; with `text`, it is the"
+        f" message that holds it. {_OFFSET}.",
+        "2026-11-30T23:59:59Z",
+    ),
+    "GetAnyChats.has_clients": About(
+        "Chats in which a client or partner takes part now, or those in which none does.",
+        example=True,
+    ),
+    "ReviewChats.reason": About(
+        "Why the reviewer looks, 1 to 500 characters; it stands on record.", "Complaint 17"
+    ),
+    "ReviewRange.reason": About(
+        "Why the reviewer reads this, 1 to 500 characters; it stands on record.", "Complaint 17"
+    ),
+    "ReviewFile.reason": About(
+        "Why the reviewer reads this, 1 to 500 characters; it stands on record.", "Complaint 17"
+    ),
     "EntitiesExport.as_of": About("The position of the record that all of it is as of.", 4711),
     "EntitiesExport.entity": About("The organisation."),
     "EntitiesExport.checkpoint": About("The signed checkpoint of exactly this position."),
@@ -406,6 +507,7 @@ TABLE: Final[dict[str, About]] = {
     "EntitiesExport.chats": About("Every draft and active chat, oldest first."),
     "ExportedEntity.name": About("What the organisation is called.", "Quay Wealth"),
     "ExportedEntity.state": About("`active`, `frozen` or `inactive`.", "active"),
+    "ExportedEntity.has_logo": About("Whether the organisation had a logo.", example=False),
     "ExportedEntity.settings": About("The settings that were ever changed, by name.", {}),
     "ExportedChat.participants": About("Who takes part or did, oldest member first."),
     "ExportedMember.state": About(
@@ -437,7 +539,7 @@ TABLE: Final[dict[str, About]] = {
     ),
     "CreateMember.created_by_entity_user_xref_uuid": About(
         "An active member of staff who is shown as inviting; absent: the first system"
-        " administrator.",
+        " administrator, or in a session the acting member, and nobody else.",
         _OTHER,
     ),
     "CreateMember.send_invitation": About(
@@ -618,17 +720,22 @@ TABLE: Final[dict[str, About]] = {
         "Up to which message oneself has read; null: none; where a member looks.", 1
     ),
     "Chat.unread_count": About(
-        "Texts of others above `read_seq`; events are not counted; where a member looks.", 0
+        "Texts and attachments of others above `read_seq`, no events; where a member looks.", 0
     ),
     "ParticipantView.state": About("`active`, or `former` after leaving or removal.", "active"),
-    "Message.kind": About("`text` or `event` (somebody came or went, the title changed).", "text"),
+    "Message.kind": About(
+        "`text`, `attachment` (with files, and a text or none) or `event` (somebody came or went,"
+        " the title changed).",
+        "text",
+    ),
     "Message.entity_user_xref_uuid": About(
         "The author, by uuid; null when no member is shown.", _MEMBER
     ),
     "Message.first_name": About("The author's, as it is now.", "Priya"),
     "Message.last_name": About("The author's, as it is now.", "Nair"),
     "Message.text": About(
-        "What was said; null for an event, or once it was lawfully erased.",
+        "What was said; null for an event, for files without a text, or once it was lawfully"
+        " erased.",
         "Good morning, the transfer value has arrived.",
     ),
     "Message.event": About("What happened, for kind `event`; else null."),
@@ -650,11 +757,47 @@ TABLE: Final[dict[str, About]] = {
     "Event.entity_user_xref_uuid": About("Who joined, left or was removed.", _MEMBER),
     "Event.first_name": About("That member's.", "Priya"),
     "Event.last_name": About("That member's.", "Nair"),
-    "Attachment.attachment_uuid": About("The file, by uuid."),
-    "Attachment.filename": About("Its name."),
-    "Attachment.content_type": About("Its media type."),
-    "Attachment.size": About("In bytes."),
-    "Attachment.sha256": About("Its SHA-256, in hexadecimal."),
+    "Attachment.filename": About(
+        "Its name, at most 255 characters, without folders, control characters and characters that"
+        " turn the direction of writing.",
+        "letter.pdf",
+    ),
+    "Attachment.content_type": About(
+        "Its media type, by what it holds and not by what the sender says.", "application/pdf"
+    ),
+    "Attachment.size": About("In bytes.", 48_213),
+    "Attachment.sha256": About(
+        "Its SHA-256, in hexadecimal.",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ),
+    "UploadFile.chat_uuid": About(
+        "The chat for which it is. Left out only with a master-user key: then it is for the Butler"
+        " to send.",
+        _CHAT,
+    ),
+    "SendAttachment.attachment_uuid": About(
+        "An own upload for this chat that waits to be sent. Left out where a form brings the file.",
+        _FILE,
+    ),
+    "SendAttachment.text": About(
+        "What is said with the files, by the rules of `text`; absent, null or empty: nothing.",
+        "Here is the letter.",
+    ),
+    "ButlerAttachment.attachment_uuid": About(
+        "An upload without a chat: the acting member's, or one made with the same key. What the"
+        " Butler has sent once can be sent again at any time.",
+        _FILE,
+    ),
+    "ButlerAttachment.text": About(
+        "What is said with the files, by the rules of a Butler's text; absent, null or empty:"
+        " nothing.",
+        "Dear <First Name>, this is our letter of the quarter.",
+    ),
+    "DownloadLink.url": About(
+        "Where the file is, once; whoever has the address needs nothing else.",
+        "https://chat.example.com/download/2NvXJMJ7rFqNfPBe0gkQfiqvZmB4o2dcrbq1e1gqSpM",
+    ),
+    "DownloadLink.expires_at": About(f"Until when, ten seconds from now ({_WHEN}).", _TIME),
     "Contact.is_me": About("Whether it is the acting member.", example=False),
     "Contact.emails": About("The emails on the contact card.", ["p.nair@example.net"]),
     "ListContacts.include_directory": About(
@@ -673,7 +816,7 @@ TABLE: Final[dict[str, About]] = {
         " become the recipient's.",
         "Dear <First Name>, we are closed on Friday.",
     ),
-    "ButlerText.audience": About("Members by role or group, besides those who are named."),
+    "NameAudience.audience": About("Members by role or group, besides those who are named."),
     "AudienceTaken.everyone": About("Every active and suspended member.", example=False),
     "AudienceTaken.enum_profile_ids": About(
         "Every active and suspended member of these roles, 1 to 5.", [4]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from onrecord.domain import explain, groups, members
+from onrecord.domain import barriers, explain, groups, members
 from onrecord.domain.explain import Explanation
 from onrecord.model.people import Barrier, GroupView
 from onrecord.store.work import Work
@@ -193,14 +193,14 @@ async def create_barrier(work: Work, taken: TwoGroups) -> OneBarrier:
     """Make a barrier."""
     one = await groups.pick(work, taken.group_uuid)
     other = await groups.pick(work, taken.other_group_uuid, name="other_group_uuid")
-    return OneBarrier(await groups.add_barrier(work, one, other))
+    return OneBarrier(await barriers.create(work, one, other))
 
 
 async def destroy_barrier(work: Work, taken: TwoGroups) -> Done:
     """Lift a barrier."""
     one = await groups.pick(work, taken.group_uuid)
     other = await groups.pick(work, taken.other_group_uuid, name="other_group_uuid")
-    await groups.remove_barrier(work, one, other)
+    await barriers.destroy(work, one, other)
     return Done()
 
 
@@ -213,7 +213,7 @@ class BarrierPage(msgspec.Struct):
 
 async def list_barriers(call: Call, taken: lists.Listed) -> Answer:
     """Give barriers: a page with `limit`, else everything."""
-    return await lists.of_pages(call, "barriers", taken, groups.barriers, groups.PAGE_STREAMED)
+    return await lists.of_pages(call, "barriers", taken, barriers.page, groups.PAGE_STREAMED)
 
 
 # -- why -----------------------------------------------------------------------------------------

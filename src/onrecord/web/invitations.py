@@ -18,7 +18,7 @@ from onrecord.model import text
 from onrecord.model.access import Actor
 from onrecord.model.errors import Refusal, malformed, missing
 from onrecord.store.work import Work
-from onrecord.web import persons
+from onrecord.web import branding, persons
 from onrecord.web.app_service import Challenged, Confirm
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import SYSTEM_KEYS, Answer, Endpoint, Takes
@@ -87,8 +87,9 @@ async def get_invitation(call: Call, taken: GetInvitation) -> Answer:
 
     async def look(work: Work) -> ShownInvitation:
         invited = await invitations.look(work, token)
+        urls = await branding.urls(work.db, call, [invited.entity])
         return ShownInvitation(
-            InvitingEntity(invited.entity.name, None),
+            InvitingEntity(invited.entity.name, urls[invited.entity.id].logo),
             invited.member.first_name,
             await joining.needs_phone(work, invited),
             await terms.due(work.db, None, None, invited.entity.id),

@@ -1,8 +1,9 @@
 """Lists: with `limit` one page and a cursor, without it everything, streamed page by page."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -55,38 +56,46 @@ async def of_pages(call: Call, name: str, taken: Listed, page: Page, streamed: i
 
 
 async def answer(
-    call: Call, name: str, read_page: ReadPage, *, cursor: str | None, whole: bool
+    call: Call,
+    name: str,
+    read_page: ReadPage,
+    *,
+    cursor: str | None,
+    whole: bool,
+    beside: Mapping[str, Any] = MappingProxyType({}),
 ) -> Answer:
-    """Give one page, or with `whole` everything after the cursor.
+    """Give one page, or with `whole` everything after the cursor; what is `beside` follows.
 
     The first page is read before anything is sent, so that a refusal is still a refusal. RU029
     when the key has as many streams under way as it may have.
     """
     page, following = await read_page(cursor)
     if not whole or following is None:
-        return Answer(encode({name: page, "next_cursor": following}))
+        return Answer(encode({name: page, "next_cursor": following, **beside}))
     limits = call.limits
     limits.check_streams(call.who)
     # The place is taken when the stream begins: one that never does must not hold it.
     place = limits.streaming(call.who)
-    return Answer(b"", stream=_everything(place, name, read_page, page, following))
+    end = b"]," + encode({"next_cursor": None, **beside})[1:]
+    begin = b'{"%s":[' % name.encode() + _items(page)
+    return Answer(b"", stream=_everything(place, begin, read_page, following, end))
 
 
 async def _everything(
     place: AbstractContextManager[None],
-    name: str,
+    begin: bytes,
     read_page: ReadPage,
-    page: Sequence[Any],
     cursor: str | None,
+    end: bytes,
 ) -> AsyncGenerator[bytes]:
     with place:
-        yield b'{"%s":[' % name.encode() + _items(page)
+        yield begin
         while cursor is not None:
             await asyncio.sleep(0)  # reading on SQLite never waits, and others have their turn
             page, cursor = await read_page(cursor)
             if page:
                 yield b"," + _items(page)
-        yield b'],"next_cursor":null}'
+        yield end
 
 
 def _items(page: Sequence[Any]) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from onrecord import __version__
 from onrecord.model.errors import CATALOGUE
 from onrecord.store.work import Store
-from onrecord.web.endpoint import SCIM, Endpoint, template_of
+from onrecord.web.endpoint import Endpoint, has_variable, template_of
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -66,7 +66,7 @@ class Metrics:
     def begun(self, method: str, path: str) -> Calls:
         """Count a request that begins; whoever serves it says when it has ended."""
         calls = self._of.get((method, path)) or self._elsewhere
-        if calls is self._elsewhere and path.startswith(SCIM):
+        if calls is self._elsewhere and has_variable(path):
             calls = self._of.get((method, template_of(path)), calls)
         calls.under_way += 1
         return calls

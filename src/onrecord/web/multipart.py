@@ -6,9 +6,11 @@ nothing but their boundary are the same request.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import tempfile
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -17,6 +19,7 @@ import msgspec
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from onrecord.model import filenames
 from onrecord.model.errors import Refusal, malformed, missing
 
 if TYPE_CHECKING:
@@ -33,7 +36,6 @@ UPLOAD_SECONDS: Final = 3600
 """How long a client may take for the whole form."""
 
 _FORM: Final = re.compile(rb"multipart/form-data\s*;", re.IGNORECASE)
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Limits:
 
     files: tuple[str, ...]
     file_bytes: int
+    directory: str | None = None
+    """Where large files lie while the request lasts; None: where the system puts such files."""
 
     @property
     def body_bytes(self) -> int:
@@ -54,13 +58,20 @@ class Upload:
     """A file of a form; it is gone when the request has been answered."""
 
     filename: str
-    """As the sender says, without folders and control characters; may be empty."""
+    """As the sender says, made harmless (`filenames.cleaned`); may be empty."""
     content_type: str
     """As the sender says: believe nothing of it."""
     size: int
     sha256: str
     file: IO[bytes]
     """Stands at its beginning."""
+    crc32: int = 0
+
+
+def _let_go(file: IO[bytes]) -> None:
+    """Close a file; on a full disk what was not written yet fails once more, and is not missed."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 @dataclass(slots=True)
@@ -76,7 +87,12 @@ class Form:
     def close(self) -> None:
         """Let go of the files."""
         for upload in self.files.values():
-            upload.file.close()
+            _let_go(upload.file)
+
+
+def is_form(content_type: bytes | None) -> bool:
+    """Whether a content type is that of a form that can be read."""
+    return bool(content_type and _FORM.match(content_type))
 
 
 async def read_form(
@@ -86,7 +102,7 @@ async def read_form(
 
     RB026: another content type. RB001: no form, or one that ends early or stalls. RB002: a file is
     missing. RB003: a part has no name, is given twice, is a file where a text belongs or the other
-    way round, or is no UTF-8. RB016: a file is too large. RB024: the rest is.
+    way round, or is no UTF-8. RB016: a file is too large. RB024: the rest is. RX503: no room.
     """
     kind = headers.get(b"content-type", b"")
     if not _FORM.match(kind):
@@ -102,6 +118,9 @@ async def read_form(
     except TimeoutError:
         reading.close()
         raise Refusal("RB001", "The body did not arrive in time") from None
+    except OSError as error:
+        reading.close()
+        raise Refusal("RX503", "There is no room for the file") from error
     except BaseException:
         reading.close()
         raise
@@ -137,6 +156,7 @@ class _Part:
     size: int = 0
     text: bytearray = field(default_factory=bytearray)
     file: IO[bytes] | None = None
+    crc32: int = 0
     hashed: Any = field(default_factory=hashlib.sha256)
 
 
@@ -186,7 +206,7 @@ class _Reading:
     def close(self) -> None:
         """Let go of what was read."""
         if self._part.file is not None:
-            self._part.file.close()
+            _let_go(self._part.file)
         self._form.close()
 
     # -- what the parser calls -------------------------------------------------------------------
@@ -216,12 +236,14 @@ class _Reading:
         part.name = _text("A part's name", options[b"name"])
         part.content_type = self._headers.get(b"content-type", b"")[:255].decode("latin-1")
         if b"filename" in options:
-            part.filename = _base_name(options[b"filename"])
+            part.filename = filenames.cleaned(options[b"filename"].decode("utf-8", "replace"))
         if part.name in self._limits.files:
             if part.name in self._form.files:
                 raise malformed(part.name, "is given twice")
             part.filename = part.filename or ""
-            part.file = tempfile.SpooledTemporaryFile(max_size=SPOOLED)  # noqa: SIM115 - closed with the form
+            part.file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed with the form
+                max_size=SPOOLED, dir=self._limits.directory
+            )
         elif part.filename is not None:
             raise malformed(part.name, "is a file; no file belongs there")
 
@@ -233,6 +255,7 @@ class _Reading:
             if part.size > self._limits.file_bytes:
                 most = self._limits.file_bytes
                 raise Refusal("RB016", f"{part.name} is too large: at most {most} bytes are taken")
+            part.crc32 = zlib.crc32(piece, part.crc32)
             part.file.write(piece)
             return
         self._left -= len(piece)
@@ -247,7 +270,7 @@ class _Reading:
         if part.file is not None:
             part.file.seek(0)
             self._form.files[part.name] = Upload(
-                part.filename or "", part.content_type, part.size, digest, part.file
+                part.filename or "", part.content_type, part.size, digest, part.file, part.crc32
             )
         else:
             text = _text(part.name, bytes(part.text))
@@ -266,9 +289,3 @@ def _text(name: str, value: bytes) -> str:
     if "\0" in text:  # nothing that is stored holds one, and PostgreSQL takes none
         raise malformed(name, "holds a NUL character")
     return text
-
-
-def _base_name(value: bytes) -> str:
-    """Give a file's name without the folders that some senders put before it."""
-    name = value.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
-    return _UNPRINTABLE.sub("", name)[:255]

@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from onrecord import __version__
-from onrecord.model.access import Kind
+from onrecord.model.access import PROFILES, Kind
 from onrecord.model.errors import CATALOGUE
 from onrecord.web import fields, scim_errors
 from onrecord.web.credentials import SESSION_COOKIE
-from onrecord.web.endpoint import CHAT_KEYS, SCIM_JSON, SESSIONS, Endpoint, Nothing
-from onrecord.web.pages import absolute
+from onrecord.web.endpoint import CHAT_KEYS, FORM, SCIM_JSON, SESSIONS, Endpoint, Nothing
+from onrecord.web.pages import Section, absolute
 
 NO_CONTENT: Final = 204
 _REF: Final = "#/components/schemas/{name}"
@@ -44,17 +44,23 @@ TAGS: Final[dict[str, str]] = {
     "Chats": "Conversations: who takes part, what they are called, where the acting member keeps"
     " them.",
     "Messages": "What is said in a chat. A message has its number there, and numbers have no gaps.",
+    "Attachments": "Files that people send. A file is uploaded first and then sent, or both at"
+    " once; who sees the message can download it.",
     "Butler": "What the organisation itself says to its members.",
     "Organisation": "The organisation itself: its name and settings.",
     "Jobs": "What goes on beside the requests, and how far it has come.",
     "Imports": "Members and groups out of a file, a job at a time.",
     "Events": "The record as a feed, entry by entry, for programs that follow it.",
     "Record": "Proof that the record is whole: signed checkpoints and the hashes between them.",
+    "Review": "Other people's chats, for keys that may review and for data reviewers in person, who"
+    " give a reason. Each reading stands on record.",
     "Keys": "What a key is and may do.",
     "Embedding": "The embedded app: tokens for it, and where somebody is a member.",
     "Signing in": "How a person comes in: a password, then a code; and out again.",
     "Joining": "From the link of an invitation to an active member.",
     "Account": "A person's login: password, user name, contact data, second factors, devices.",
+    "Administration": "Calls of the System API once more, for administrators in person: a session"
+    " takes the place of the key, and a role that of the permission.",
     "Provisioning": "SCIM 2.0, for identity providers: staff and groups. What goes in and out is"
     " described by `/scim/v2/Schemas`; errors have the form of RFC 7644.",
     "Operations": "For whoever runs the server. These need no key.",
@@ -243,9 +249,12 @@ def _operation(
         operation["parameters"] = parameters
     if row.method in {"POST", "PUT", "PATCH"}:
         operation["requestBody"] = {
-            "required": True,
+            "required": row.takes is not Nothing,
             "content": {row.consumes: _body(row, by_type, components)},
         }
+        if row.also_form:
+            form = {"schema": _form(row, components[row.takes.__name__])}
+            operation["requestBody"]["content"][FORM] = form
     return operation
 
 
@@ -256,6 +265,12 @@ def about(row: Endpoint) -> list[str]:
     text = [
         f"Takes: {kinds}. Permission: {permissions or 'none'}." if row.kinds else "Needs no key."
     ]
+    if row.roles:
+        names = " or ".join(f"`{PROFILES[role].name}`" for role in sorted(row.roles))
+        text.append(f"Role: {names} ([RF006](errors#RF006)).")
+    if row.twin_of:
+        original = Section(f"{row.method} {row.twin_of}")
+        text.append(f"In all else it is [{original.title}](endpoints#{original.anchor}).")
     if row.acting != "none":
         text.append(ACTING[row.acting])
     if row.writes:
@@ -380,6 +395,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     f"{_SYSTEM_API}/organisation/update": _sample(
         "banner", "colours", "clients_may_add_participants", "reviewer_export_cap"
     ),
+    f"{_SYSTEM_API}/organisation/logo/remove": {},
+    f"{_SYSTEM_API}/organisation/avatar/remove": {},
     f"{_SYSTEM_API}/api-keys/create": {
         "kind": "user",
         "name": "Notes",
@@ -410,6 +427,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     f"{_CHAT_API}/mute": {**_sample("chat_uuid"), "muted": True},
     f"{_CHAT_API}/read": {**_sample("chat_uuid"), "seq": 0},
     f"{_CHAT_API}/messages/send-text": _sample("chat_uuid", "text"),
+    f"{_CHAT_API}/messages/send-attachment": _sample("chat_uuid", "attachment_uuid", "text"),
+    f"{_CHAT_API}/attachments/link": _sample("attachment_uuid"),
+    f"{_CHAT_API}/butler-says/send-attachment": {
+        **_sample("attachment_uuid"),
+        "text": "Dear <First Name>, this is our letter of the quarter.",
+        "audience": {"enum_profile_ids": [4]},
+    },
     f"{_CHAT_API}/butler-says/send-text": {
         "text": "Dear <First Name>, we are closed on Friday.",
         "audience": {"enum_profile_ids": [4]},
@@ -424,7 +448,7 @@ def _body(row: Endpoint, by_type: dict[str, Any], components: dict[str, Any]) ->
     if row.speaks_scim:
         return {"schema": _SCIM_OBJECT}
     schema = by_type[repr(row.takes)]
-    example = EXAMPLES.get(row.path)
+    example = EXAMPLES.get(row.twin_of or row.path)
     return {"schema": schema} if example is None else {"schema": schema, "example": example}
 
 
@@ -448,6 +472,8 @@ def _form(row: Endpoint, texts: dict[str, Any]) -> dict[str, Any]:
 
 def about_file(row: Endpoint) -> str:
     """Say what a file of a form may be."""
+    if row.file_limit_of is not None:
+        return "The file, as large as `attachment_max_bytes` of the organisation allows."
     return f"The file, at most {row.file_limit // 1024**2} MiB."
 
 

@@ -9,7 +9,7 @@ import msgspec
 from onrecord.domain import organisations
 from onrecord.model.errors import Refusal, malformed
 from onrecord.store.work import Work
-from onrecord.web import idempotency
+from onrecord.web import branding, idempotency
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import SYSTEM_KEYS, Answer, Endpoint, Nothing, Takes
 
@@ -25,6 +25,8 @@ class Organisation(msgspec.Struct):
     name: str
     state: str
     created_at: str
+    logo_url: str | None
+    avatar_url: str | None
     allow_user_api_keys: bool
     staff_invitation_type: str
     client_invitation_type: str
@@ -73,7 +75,7 @@ class UpdateOrganisation(Takes):
 
 async def get_organisation(call: Call, _: Nothing) -> Answer:
     """Give the organisation, with its entity tag."""
-    body = encode(await call.app.store.read(call.caller, _shown))
+    body = encode(await call.app.store.read(call.caller, lambda work: shown(work, call)))
     if call.knows(_tag(body)):
         return Answer(b"", status=304, headers=(("ETag", _tag(body)),))
     return _tagged(Answer(body))
@@ -89,16 +91,20 @@ async def update_organisation(call: Call, taken: UpdateOrganisation) -> Answer:
     name = given.pop("name", None)
 
     async def update(work: Work) -> OneOrganisation:
-        if wanted is not None and _tag(encode(await _shown(work))) not in wanted:
+        if wanted is not None and _tag(encode(await shown(work, call))) not in wanted:
             raise Refusal("RB027")
         await organisations.update(work, given, name)
-        return await _shown(work)
+        return await shown(work, call)
 
     return _tagged(await idempotency.written(call, update))
 
 
-async def _shown(work: Work) -> OneOrganisation:
-    return OneOrganisation(Organisation(**await organisations.shown(work)))
+async def shown(work: Work, call: Call) -> OneOrganisation:
+    """Give the organisation as it is now."""
+    entity = await organisations.own(work)
+    urls = (await branding.urls(work.db, call, [entity]))[entity.id]
+    facts = await organisations.shown(work, entity)
+    return OneOrganisation(Organisation(**facts, logo_url=urls.logo, avatar_url=urls.avatar))
 
 
 def _tag(body: bytes) -> str:

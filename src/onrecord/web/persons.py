@@ -12,7 +12,7 @@ import msgspec
 
 from onrecord.domain import accounts, challenges, sessions
 from onrecord.domain.challenges import Channel, Second, Verdict
-from onrecord.domain.keys import Demand
+from onrecord.domain.credentials import Demand
 from onrecord.domain.sessions import Opened
 from onrecord.model.access import INSTALLATION_ID, INSTALLATION_UUID, Actor, service
 from onrecord.model.errors import Refusal

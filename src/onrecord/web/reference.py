@@ -117,6 +117,8 @@ def _endpoints(calls: Sequence[Endpoint]) -> Page:
 
 def _endpoint(row: Endpoint) -> Section:
     needs, *more = about(row)
+    if row.twin_of:  # what goes in and out stands with the call it is the twin of
+        return Section(_name(row), (f"{row.summary}. {needs}", *more), level=3)
     if row.gives is None:
         answer = f"Answers with `{row.produces}`."
     else:
@@ -278,6 +280,10 @@ def _errors(calls: Sequence[Endpoint]) -> Page:
             " member, permission, body, rules. A path that exists, asked with another method, is a"
             " 405 with `Allow` and the code RN005."
         ),
+        (
+            "Calls of [administrators](endpoints#administration) answer what the calls do whose"
+            " twins they are; here they are named only where they answer more."
+        ),
     )
     return Page("errors", "Errors", intro, tuple(sections))
 
@@ -288,12 +294,19 @@ _GROUPS: Final[tuple[tuple[str, Callable[[Endpoint], bool]], ...]] = (
     ("every call with a body", lambda row: row.method == "POST"),
     ("every call with a query", lambda row: row.method == "GET" and row.takes is not Nothing),
     ("every call for which a member acts", lambda row: row.acting != "none"),
+    ("every call of [administrators](endpoints#administration)", lambda row: bool(row.roles)),
 )
 
 
 def _answered_by(code: str, calls: Sequence[Endpoint]) -> str:
     """Name the calls that may answer with a code, by the largest groups that fit."""
-    left = [row for row in calls if code in row.codes]
+    originals = {(row.method, row.path): row for row in calls}
+
+    def is_told_there(row: Endpoint) -> bool:
+        original = originals.get((row.method, row.twin_of))
+        return original is not None and code in original.codes
+
+    left = [row for row in calls if code in row.codes and not is_told_there(row)]
     told = []
     for words, is_in in _GROUPS:
         group = [row for row in calls if is_in(row)]

@@ -4,10 +4,13 @@ from typing import Final
 
 from onrecord.web import (
     account,
+    administration,
     api_keys,
     app_service,
+    attachments,
     avatars,
     bounces,
+    branding,
     butler,
     chat_service,
     contacts,
@@ -21,25 +24,35 @@ from onrecord.web import (
     members,
     operations,
     organisation,
+    organisation_pictures,
     outbox,
+    review,
     scim,
     sdk,
+    search,
     terms,
+    transcripts,
 )
 
-ROWS: Final = (
+_BUT_TWINS: Final = (
     *entity_service.ROWS,
     *members.ROWS,
     *avatars.ROWS,
     *groups.ROWS,
     *api_keys.ROWS,
     *organisation.ROWS,
+    *organisation_pictures.ROWS,
+    *branding.ROWS,
     *invitations.ROWS,
     *terms.ROWS,
     *jobs.ROWS,
     *exports.ROWS,
+    *transcripts.ROWS,
+    *review.ROWS,
     *imports.ROWS,
     *chat_service.ROWS,
+    *search.ROWS,
+    *attachments.ROWS,
     *contacts.ROWS,
     *butler.ROWS,
     *app_service.ROWS,
@@ -51,3 +64,5 @@ ROWS: Final = (
     *operations.ROWS,
     *docs.ROWS,
 )
+
+ROWS: Final = (*_BUT_TWINS, *administration.twins(_BUT_TWINS))

@@ -104,7 +104,7 @@ draft never knew of it. A draft is discarded, not left ([RB019](errors#RB019)).
 
 *Events take numbers.* In an active chat a rename, a join, a leaving and a removal are messages
 of kind `event` with a number like any other, so that numbers have no gaps. `unread_count`
-counts the texts of others above one's own `read_seq`, and no events.
+counts the texts and attachments of others above one's own `read_seq`, and no events.
 
 *Who takes part.* At most 100 active participants, at least one besides the creator. Staff add
 their contacts and any staff; clients add their contacts only where
@@ -122,8 +122,35 @@ back with a message from somebody else. Sending through a key leaves the sender'
 and read mark as they are: create, send, archive, and the chat stays away until somebody
 answers. A read mark never goes back. Mute is kept for apps; the server itself notifies nobody.
 
-*What was said stays.* Nobody edits or deletes a message. A text is null only once it was
-lawfully erased.
+*What was said stays.* Nobody edits or deletes a message. A text is null only where files came
+without one, and once it was lawfully erased.
+"""),
+    ),
+    Section(
+        "Files",
+        _paragraphs("""
+*An upload waits an hour* to be sent, by its uploader and into the chat it was made for; then it
+goes. Until it is sent it is nobody else's to see, and on no record. A message of kind
+`attachment` brings up to 20 files, with a text or without; its entry holds the SHA-256 of each.
+For the rest it is a message like any other: replies, drafts, archives and read marks do not tell
+the two apart.
+
+*A file is what it holds.* Its type is found by its content and must agree with its name. Of which
+types and how large files may be the organisation says
+([attachment_types](settings#org-attachment_types),
+[attachment_max_bytes](settings#org-attachment_max_bytes)). Programs, scripts and pages for a
+browser are never taken, nor what is encrypted or under a password, nor malware where a scanner is
+set ([RB016](errors#RB016) says which). Names lose folders, control characters and characters that
+turn the direction of writing.
+
+*Each download is judged anew.* Whoever sees a message carrying the file may have it; a former
+participant what was sent until the leaving; anybody else finds nothing ([RN004](errors#RN004)). It
+always comes as a download and never as a page, with an `ETag` and in one
+[range](errors#RB025) if asked (RFC 9110). A large file that turns out to be damaged is cut before
+its end. A link downloads once, within ten seconds, for whoever has it, and is judged when it is
+used.
+
+*The Butler* brings an upload that was made without a chat, and can bring it again to others.
 """),
     ),
     Section(
@@ -158,8 +185,9 @@ with both in one chat. It is refused while a member of staff is in both groups
 
 *Chats that run across a new barrier freeze*: no message, no new title, nobody added
 ([RF007](errors#RF007)). They can be read, left, and staff can be taken out; when nobody stands
-on the other side any more, the chat goes on. A system key with `can_write_admin` lifts a
-barrier ([POST barriers/destroy](endpoints#post-entity-servicesys-apibarriersdestroy)).
+on the other side any more, the chat goes on. A system key with `can_write_admin`, or a
+system administrator, lifts a barrier
+([POST barriers/destroy](endpoints#post-entity-servicesys-apibarriersdestroy)).
 
 [GET contacts/explain](endpoints#get-entity-servicesys-apicontactsexplain) says whether two
 members may reach each other and by which rule, now or `at` an earlier position or time. The
@@ -203,6 +231,21 @@ can be deleted.
 
 Rules that the present state stands against are 409. Our code begins the `detail` of an error.
 Attributes that are not kept are ignored, and named in `Ignored-Fields`.
+"""),
+    ),
+    Section(
+        "Administrators",
+        _paragraphs("""
+Administrators make nearly every call of the System API in a session as well, under
+`/app-service/api` ([administration](endpoints#administration)). A `user_admin` looks after members,
+invitations, groups and imports; a `system_admin` also after the organisation, its settings,
+pictures and terms, barriers, keys, exports and proofs. Anybody else is
+[RF006](errors#RF006), and so is a `user_admin` who acts on a `system_admin` or wants to make one,
+or a data reviewer. A person acts in the own name: `created_by_entity_user_xref_uuid` names the
+acting member or is left out.
+
+Permissions bind keys and not persons: a `system_admin` may hand out any of them. An import ends
+early when the session ends that began it, or the role is gone.
 """),
     ),
     Section(

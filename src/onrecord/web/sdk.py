@@ -8,8 +8,8 @@ from onrecord.domain import sdk
 from onrecord.model import times
 from onrecord.store.work import Work
 from onrecord.web import idempotency
-from onrecord.web.app_service import ShownEntity, shown_entity
-from onrecord.web.call import Call
+from onrecord.web.app_service import ShownEntity, shown_entities
+from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import SYSTEM_KEYS, Answer, Endpoint, Takes
 from onrecord.web.entity_service import BASE
 
@@ -38,7 +38,7 @@ async def create_session(call: Call, taken: CreateSdkSession) -> Answer:
         made = await sdk.create(work, taken.entity_user_xref_uuid, taken.identifier)
         return SdkSession(
             made.sdk_token,
-            base_url(call),
+            call.base_url,
             work.actor.entity_uuid,
             made.entity_user_xref_uuid,
             times.wire(made.expires_at),
@@ -51,12 +51,6 @@ async def create_session(call: Call, taken: CreateSdkSession) -> Answer:
     if call.caller.actor is not None:
         call.app.bell.ring(call.caller.actor.entity_id)
     return answer
-
-
-def base_url(call: Call) -> str:
-    """Give the address of this server: as set, else as the request names it."""
-    host = call.headers.get(b"host", b"").decode("latin-1")
-    return call.app.settings.public_url or (f"http://{host}" if host else call.app.base_url)
 
 
 class FindSdkMemberships(Takes):
@@ -84,12 +78,17 @@ class SdkMemberships(msgspec.Struct):
     entity_memberships: list[SdkMembership]
 
 
-async def find_memberships(work: Work, taken: FindSdkMemberships) -> SdkMemberships:
+async def find_memberships(call: Call, taken: FindSdkMemberships) -> Answer:
     """Give where somebody with this email is an active member."""
-    found = await sdk.memberships(work, taken.primary_email)
-    return SdkMemberships(
-        [SdkMembership(shown_entity(entity), SdkUser(uuid)) for uuid, entity in found]
-    )
+
+    async def read(work: Work) -> SdkMemberships:
+        found = await sdk.memberships(work, taken.primary_email)
+        shown = await shown_entities(work, call, [entity for _, entity in found])
+        return SdkMemberships(
+            [SdkMembership(shown[entity.id], SdkUser(uuid)) for uuid, entity in found]
+        )
+
+    return Answer(encode(await call.app.store.read(call.caller, read)))
 
 
 ROWS: Final = (
@@ -118,7 +117,7 @@ ROWS: Final = (
         takes=FindSdkMemberships,
         gives=SdkMemberships,
         handler=find_memberships,
-        mode="read",
+        mode="script",
         tags=("Embedding",),
     ),
 )

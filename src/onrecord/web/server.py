@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from onrecord.app import App
 from onrecord.domain import keys, sessions, verdicts
+from onrecord.domain.credentials import Credential
 from onrecord.model import times
 from onrecord.model.access import Actor, Origin
 from onrecord.model.errors import CATALOGUE, RETRY_AFTER_SECONDS, FieldError, Refusal
@@ -23,6 +24,7 @@ from onrecord.store.work import Work
 from onrecord.web import credentials, idempotency, multipart, scim_errors
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import (
+    FORM,
     SCIM,
     SCIM_JSON,
     Answer,
@@ -34,6 +36,7 @@ from onrecord.web.endpoint import (
     decode_object,
     decode_query,
     parse_query,
+    path_to_show,
 )
 from onrecord.web.limits import Limits
 from onrecord.web.metrics import Metrics
@@ -104,13 +107,14 @@ class Server:
             log.exception(
                 "unexpected failure of %s %s",
                 scope["method"],
-                scope["path"],
+                path_to_show(scope["path"]),
                 extra={"request_id": origin.request_id},
             )
             answer = self._refused(Refusal("RX500"), origin, scope["path"])
         if log.isEnabledFor(logging.DEBUG):
             told = {"request_id": origin.request_id}
-            log.debug("%s %s %d", scope["method"], scope["path"], answer.status, extra=told)
+            path = path_to_show(scope["path"])
+            log.debug("%s %s %d", scope["method"], path, answer.status, extra=told)
         with_body = scope["method"] != "HEAD"
         await _send(send, answer, origin.request_id, extra, with_body=with_body)
         return answer.status
@@ -142,6 +146,7 @@ class Server:
             Caller(None, origin, wake=self.app.wake),
             extra=extra,
             variable=scope["path"].rpartition("/")[2],
+            is_head=scope["method"] == "HEAD",
             fault=fault,
         )
         if endpoint.kinds:
@@ -234,7 +239,7 @@ class Server:
             self._actors.clear()
         self._actors[place] = actor
 
-    def _count_denied(self, credential: keys.Credential, refusal: Refusal) -> None:
+    def _count_denied(self, credential: Credential, refusal: Refusal) -> None:
         if credential.key is not None:
             self.app.count_denied(credential.key, refusal.code)
         unknown = credential.key is None and not credential.is_known
@@ -348,11 +353,12 @@ def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
 
 async def _decoded(call: Call, receive: Receive) -> Any:
     """Read and decode a body; RB026, RB024, RB001 to RB003, and RB016 for a file of a form."""
-    if call.endpoint.consumes == "multipart/form-data":
-        return await _decoded_form(call, receive)
     kind = call.headers.get(b"content-type")
+    if call.endpoint.consumes == FORM or (call.endpoint.also_form and multipart.is_form(kind)):
+        return await _decoded_form(call, receive)
     if kind is not None and not _JSON.fullmatch(kind):
-        raise Refusal("RB026", "The content type must be application/json")
+        forms = f" or {FORM} with a boundary" if call.endpoint.also_form else ""
+        raise Refusal("RB026", f"The content type must be application/json{forms}")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             call.body = await _read_body(receive, call.headers, call.endpoint.body_limit)
@@ -361,13 +367,18 @@ async def _decoded(call: Call, receive: Receive) -> Any:
     call.idempotency = idempotency.asked_for(call)
     if call.endpoint.consumes == SCIM_JSON:
         return decode_object(call.body)
+    if not call.body and call.endpoint.takes is Nothing:
+        return Nothing()  # whoever has nothing to say need not spell it out
     taken, ignored = decode_body(call.endpoint, call.body)
     _name_ignored(call, ignored)
     return taken
 
 
 async def _decoded_form(call: Call, receive: Receive) -> Any:
-    limits = multipart.Limits(call.endpoint.files, call.endpoint.file_limit)
+    endpoint = call.endpoint
+    asked = endpoint.file_limit_of
+    most = endpoint.file_limit if asked is None else await asked(call)
+    limits = multipart.Limits(endpoint.files, most, str(call.app.directory.path))
     call.form = await multipart.read_form(receive, call.headers, limits)
     call.body = call.form.digest
     call.idempotency = idempotency.asked_for(call)
