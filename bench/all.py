@@ -31,7 +31,10 @@ def main() -> None:
     if given.postgres:
         engines.append(["--postgres", given.postgres])
     runs = [["verify.py"]]
-    scripts = ["start.py", "send_text.py", "range.py", "members_list.py", "butler.py"]
+    scripts = [
+        *("start.py", "send_text.py", "range.py", "members_list.py", "butler.py"),
+        "transcript.py",
+    ]
     for script in scripts:
         runs += [[script, *engine] for engine in engines]
     if given.growth:

@@ -259,6 +259,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "ONRECORD_DATA_DIR": str(settings.data_dir),
         "ONRECORD_DATABASE_URL": settings.database_url,
         "ONRECORD_RATE_LIMIT": "off",
+        "ONRECORD_MAIL_URL": settings.mail_url,
+        "ONRECORD_MAIL_FROM": settings.mail_from,
     }
 
 

@@ -1,4 +1,6 @@
-"""How long a file of clients takes, from sending it until its job is done, over HTTP.
+"""How long files of clients, groups and members of groups take to be imported, over HTTP.
+
+Measured from sending the file until its job is done.
 
 Everything is switched on: each client is created by the rules of a single call, with its entries,
 its invitation and the mail that is put in line for it. Meanwhile somebody else reads the list of
@@ -20,23 +22,33 @@ JOBS: Final = "/entity-service/sys-api/jobs"
 GROUPS: Final = "/entity-service/sys-api/groups/list?limit=1"
 LOOK_EVERY: Final = 0.1
 RUNS: Final[dict[str, dict[str, str]]] = {
-    "dry run": {"dry_run": "true"},
-    "silent import, inviting nobody": {"send_invitations": "false"},
-    "import": {},
+    "dry run of {} clients": {"dry_run": "true"},
+    "silent import of {} clients, inviting nobody": {"send_invitations": "false"},
+    "dry run of {} groups": {"kind": "groups", "dry_run": "true"},
+    "import of {} groups": {"kind": "groups"},
+    "dry run of {} members of groups": {"kind": "group_members", "dry_run": "true"},
+    "import of {} members of groups": {"kind": "group_members"},
+    "import of {} clients": {},
 }
-"""What is measured, and how it is asked for; each with other people in its file."""
+"""What is measured, and how it is asked for; clients are other people in each file.
+
+The one whose mails go out afterwards comes last."""
+ADVISER: Final = "person.3.0@example.com"
+"""Who is in every group: the one member of the staff side that `seeding.gather` adds."""
+A_GROUP: Final = 50
+"""Clients put into a group, one after the other in the file."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = common.options(__doc__)
     parser.add_argument("--postgres", metavar="URL", help="measure on this PostgreSQL server")
-    parser.add_argument("--clients", type=int, default=10_000, help="in the file (10,000)")
+    parser.add_argument("--rows", type=int, default=10_000, help="in each file (10,000)")
     given = parser.parse_args()
     engine = "PostgreSQL" if given.postgres else "SQLite"
-    common.say(f"import of {given.clients:,} clients on {engine}")
+    common.say(f"imports on {engine}")
     with common.installation(given.postgres) as settings:
-        crowd = seeding.gather(settings, clients=10)
+        crowd = seeding.gather(settings, staff=1, clients=10)
         with common.serving(settings) as server:
             for name in RUNS:
                 _measure(given, server, crowd.system.headers, name)
@@ -46,29 +58,38 @@ def _measure(given: Any, server: common.Running, headers: dict[str, str], name: 
     bystander = _Bystander(server.address, headers)
     bystander.start()
     cpu, began = server.cpu(), time.perf_counter()
-    job_uuid = _send(server.address, headers, RUNS[name], _file(name, given.clients))
+    job_uuid = _send(server.address, headers, RUNS[name], _file(name, given.rows))
     taken_in = time.perf_counter() - began
     job, progress = _wait(server.address, headers, job_uuid)
     seconds, cpu = time.perf_counter() - began, server.cpu() - cpu
     waits = bystander.end()
-    if job["state"] != "done" or job["result"]["created"] != given.clients:
+    if job["state"] != "done" or job["result"]["created"] != given.rows:
         raise SystemExit(f"not all were created: {job}")
+    what = name.format(f"{given.rows:,}")
     common.say(
-        f"  {name}: {seconds:.1f} s, of which {taken_in:.1f} s taking the file in;"
+        f"  {what}: {seconds:.1f} s, of which {taken_in:.1f} s taking the file in;"
         f" {cpu:.1f} s of the server's processor time; seen {progress} times on its way."
         f" Somebody else waited {statistics.median(waits) * 1e3:.0f} ms in the middle,"
         f" {max(waits) * 1e3:.0f} ms at the most"
     )
-    common.keep(given, f"{name} of {given.clients:,} clients", seconds=seconds, cpu=cpu)
+    common.keep(given, what, seconds=seconds, cpu=cpu)
 
 
 def _file(name: str, count: int) -> bytes:
+    kind = RUNS[name].get("kind", "clients")
     stem = name.split(maxsplit=1)[0]
-    lines = ["First Name,Last Name,Email,Phone,Identifier"]
-    lines += [
-        f"Nell,Ames {number},{stem}{number}@example.com,+4420{number:08},{stem}-{number}"
-        for number in range(count)
-    ]
+    if kind == "groups":
+        lines = ["Group Name,Group Identifier,Staff Email(s)"]
+        lines += [f"Family {number},family-{number},{ADVISER}" for number in range(count)]
+    elif kind == "group_members":
+        lines = ["Group Identifier,Identifier"]
+        lines += [f"family-{number // A_GROUP},silent-{number}" for number in range(count)]
+    else:
+        lines = ["First Name,Last Name,Email,Phone,Identifier"]
+        lines += [
+            f"Nell,Ames {number},{stem}{number}@example.com,+4420{number:08},{stem}-{number}"
+            for number in range(count)
+        ]
     return "\r\n".join(lines).encode()
 
 

@@ -67,6 +67,8 @@ SENTENCES: Final = (
 )
 BODY_MOST: Final = 2
 """Sentences of a text, at most."""
+Body = Callable[[random.Random, int], str]
+"""Makes the text of a message, by chance and its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +214,20 @@ def fill(
     crowd: Crowd,
     count: int,
     progress: Callable[[int], None] = lambda _: None,
+    *,
+    body: Body | None = None,
+    chat_messages: int = CHAT_MESSAGES,
 ) -> list[Room]:
-    """Let the crowd talk: about `CHAT_MESSAGES` messages in each chat, `count` in all."""
+    """Let the crowd talk: about `chat_messages` messages in each chat, `count` in all.
+
+    `body` makes a text of its own, with what decides by chance.
+    """
 
     async def main() -> list[Room]:
         async with unsynced(settings) as store:
-            rooms = await _rooms(store, crowd, max(200, count // CHAT_MESSAGES))
+            rooms = await _rooms(store, crowd, max(200, count // chat_messages))
             head = await store.ask(lambda session: record.head_of(session, crowd.entity_id))
-            talk = _talk(crowd, rooms, count, Judged(head[2], 0))
+            talk = _talk(crowd, rooms, count, Judged(head[2], 0), body or _sentences)
             await _write(store, crowd, talk, progress)
         return rooms
 
@@ -252,8 +260,12 @@ async def _rooms(store: Store, crowd: Crowd, count: int) -> list[Room]:
     return made
 
 
+def _sentences(chance: random.Random, number: int) -> str:
+    return " ".join([*chance.choices(SENTENCES, k=chance.randint(1, BODY_MOST)), str(number)])
+
+
 def _talk(
-    crowd: Crowd, rooms: Sequence[Room], count: int, judged: Judged
+    crowd: Crowd, rooms: Sequence[Room], count: int, judged: Judged, body: Body
 ) -> Iterator[messages.Outgoing]:
     """Give the texts in the order in which they are said: `OPEN` conversations at a time.
 
@@ -284,9 +296,9 @@ def _talk(
         else:
             talking[place] = room, left - 1
         actor = actors[author.id]
-        body = " ".join([*chance.choices(SENTENCES, k=chance.randint(1, BODY_MOST)), str(number)])
         origin = Origin(keys.request_id(), None, "203.0.113.7")
-        yield messages.Outgoing(Caller(actor, origin), actor, room.uuid, body)
+        text = body(chance, number)
+        yield messages.Outgoing(Caller(actor, origin), actor, room.uuid, text)
 
 
 async def _write(
