@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ class Line:
     def __init__(
         self, flags: list[str], capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
     ) -> None:
-        self._flags = flags
+        self.flags = flags
         self._capsys = capsys
         self._patch = patch
 
@@ -41,20 +44,20 @@ class Line:
 
     def facts(self, *words: str) -> Any:
         """Run a command with --json and give what it said."""
-        out, err = self.run(*words, *self._flags, "--json")
+        out, err = self.run(*words, *self.flags, "--json")
         assert err == ""
         assert out.count("\n") == 1
         return json.loads(out)
 
     def lines(self, *words: str) -> str:
         """Run a command for people and give what it said."""
-        out, err = self.run(*words, *self._flags)
+        out, err = self.run(*words, *self.flags)
         assert err == ""
         return out
 
     def refused(self, *words: str) -> str:
         """Run a command that is refused: status 1 and one clear line."""
-        out, err = self.run(*words, *self._flags, status=1)
+        out, err = self.run(*words, *self.flags, status=1)
         assert out == ""
         assert err.startswith("onrecord: ")
         assert err.count("\n") == 1
@@ -63,7 +66,7 @@ class Line:
 
     def misused(self, *words: str) -> str:
         """Run a command that is used wrongly: status 2."""
-        _, err = self.run(*words, *self._flags, status=2)
+        _, err = self.run(*words, *self.flags, status=2)
         assert "Usage" in err
         return err
 
@@ -246,9 +249,88 @@ def test_a_record_is_exported_and_verified(line: Line, tmp_path: Path) -> None:
     assert "RN008" in line.refused(
         "export", "record", "--org", org, "--output", str(other), "--as-of", "999"
     )
-    assert "onrecord: " in line.refused(
+    head = line.facts("checkpoint", "--org", org)["checkpoint"].split("\n")[1]
+    assert "no directory" in line.refused(
         "export", "record", "--org", org, "--output", str(tmp_path / "no" / "such" / "folder")
     )
+    # Refused before it was begun: there is no entry of an export that nobody got.
+    assert line.facts("checkpoint", "--org", org)["checkpoint"].split("\n")[1] == head
+
+
+def test_what_is_exported_goes_where_it_is_told_to_go(line: Line, tmp_path: Path) -> None:
+    org = found(line)["entity_uuid"]
+    as_of = ("--as-of", "2")
+    file = tmp_path / "record.jsonl"
+    facts = line.facts("export", "record", "--org", org.upper(), "--output", str(file), *as_of)
+    assert facts["entity_uuid"] == org
+    whole = file.read_bytes()
+    assert list(tmp_path.glob(".*")) == []
+    # A name as long as names may be leaves room for no other one beside it.
+    longest = tmp_path / ("n" * 250 + ".json")
+    line.facts("export", "record", "--org", org, "--output", str(longest), *as_of)
+    assert longest.read_bytes() == whole
+    # A link leads where it led.
+    link, target = tmp_path / "link.jsonl", tmp_path / "target.jsonl"
+    link.symlink_to(target)
+    line.facts("export", "record", "--org", org, "--output", str(link), *as_of)
+    assert link.is_symlink()
+    assert target.read_bytes() == whole
+    # What is no file is written to, and stays what it is.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        line.facts("export", "record", "--org", org, "--output", str(pipe), *as_of)
+        assert read.result(timeout=30) == whole
+    assert pipe.is_fifo()
+    assert "is a directory" in line.misused("export", "record", "--org", org, "--output", "")
+
+
+def test_an_export_can_go_on_to_another_program(line: Line, tmp_path: Path) -> None:
+    org = found(line)["entity_uuid"]
+    words = ["export", "record", "--org", org, "--as-of", "2", "--output"]
+    file = tmp_path / "record.jsonl"
+    line.facts(*words, str(file))
+    program = [sys.executable, "-m", "onrecord", *words, "-", *line.flags, "--json"]
+    done = subprocess.run(program, capture_output=True, check=True)
+    assert done.stdout == file.read_bytes()
+    assert json.loads(done.stderr)["bytes"] == len(done.stdout)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"onrecord: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_names_of_several_lines_take_one(line: Line) -> None:
+    words = ("org", "create", "--name", "Ash\n& Elm", "--admin-email", "a@example.com")
+    assert "name                   Ash & Elm\n" in line.lines(*words)
+    (listed,) = line.lines("org", "list").splitlines()
+    assert listed.endswith("Ash & Elm")
+    assert line.facts("org", "list")[0]["name"] == "Ash\n& Elm"
+
+
+def test_a_value_may_begin_with_a_dash(line: Line) -> None:
+    org = found(line)["entity_uuid"]
+    kept = line.facts("org", "set", "--org", org, "banner", "- closed -")
+    assert kept["banner"] == "- closed -"
+    assert "RB003" in line.refused("org", "set", "--org", org, "sdk_token_seconds", "-5")
+    assert "--nope" in line.misused("org", "set", "--org", org, "banner", "x", "--nope")
+
+
+def test_a_data_directory_without_a_name_is_none(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, err = line.run("org", "list", "--data-dir", "", status=2)
+    assert "is empty" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_takes_the_options_that_every_command_has(line: Line, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    out, _ = line.run("verify", str(tmp_path / "empty"), *line.flags, status=1)
+    assert out.startswith("WRONG")
 
 
 def test_a_file_is_imported_reported_and_exported_again(line: Line, tmp_path: Path) -> None:
@@ -298,8 +380,22 @@ def test_a_wrong_setting_or_database_is_one_clear_line(
     away = ["--data-dir", str(tmp_path / "x"), "--database-url", "postgresql://n@127.0.0.1:1/n"]
     _, err = line.run("org", "list", *away, status=1)
     assert err.count("\n") == 1
+    assert "cannot open the database" in err
     _, err = line.run("org", "list", *away[:2], "--database-url", "mysql://x", status=1)
     assert "database_url" in err
+
+
+def test_a_database_that_refuses_is_one_clear_line(
+    line: Line, engine: str, database_url: str, tmp_path: Path
+) -> None:
+    if engine == "sqlite":
+        (tmp_path / "data" / "onrecord.db").mkdir(parents=True)
+        assert "cannot open" in line.refused("org", "list")
+        return
+    nowhere = f"{database_url.rpartition('/')[0]}/no_such_database"
+    words = ("org", "list", "--data-dir", str(tmp_path / "x"), "--database-url", nowhere)
+    _, err = line.run(*words, status=1)
+    assert err == 'onrecord: cannot open the database: database "no_such_database" does not exist\n'
 
 
 def test_help_and_version(line: Line) -> None:

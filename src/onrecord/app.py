@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from onrecord import settings as configuration
 from onrecord.domain import (
@@ -73,6 +75,9 @@ SERVE = "serve"
 """The purpose of a process that answers requests; commands have others."""
 MIGRATION_SECONDS = 30
 """How long a process waits at its start for another one that migrates."""
+
+STANDARD_OUTPUT = Path("-")
+"""Where the command line writes a file that goes on to another program."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -418,24 +423,46 @@ async def write_archive(
         await app.as_service(lambda work: ledger.keep_seal(work.db, plan.entity.id, options, note))
 
     size = await _write_whole(output, record.write_archive(app.store.ask, keep, app.signer, plan))
-    return {"file": str(output), "entity_uuid": entity_uuid, "as_of": plan.as_of, "bytes": size}
+    uuid = plan.entity.uuid
+    return {"file": str(output), "entity_uuid": uuid, "as_of": plan.as_of, "bytes": size}
 
 
 async def _write_whole(output: Path, pieces: AsyncIterator[bytes]) -> int:
     """Write a file, whole or not at all; give its size in bytes."""
-    temporary = output.with_name(f".{output.name}.part")
     size = 0
+    with _opened(output) as file:
+        async for piece in pieces:
+            file.write(piece)
+            size += len(piece)
+        file.flush()
+    return size
+
+
+@contextlib.contextmanager
+def _opened(output: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears when the block has ended well.
+
+    What is there and is no file (`-` for standard output, a pipe, a device) is written to as it is.
+    """
+    if output == STANDARD_OUTPUT:
+        yield sys.stdout.buffer
+        return
+    if output.exists() and not output.is_file():
+        with output.open("wb") as there:
+            yield there
+        return
+    output = Path(os.path.realpath(output))  # a link goes on leading there
+    # A name of its own: two that write the same file do not write into one another.
+    descriptor, name = tempfile.mkstemp(".part", ".onrecord-", output.parent)
+    temporary = Path(name)
     try:
-        with temporary.open("wb") as file:
-            async for piece in pieces:
-                file.write(piece)
-                size += len(piece)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
-    return size
 
 
 def entities_pieces(app: App, export: entities_export.Export) -> AsyncIterator[bytes]:

@@ -31,28 +31,62 @@ class Context:
         """Read file, environment and flags."""
         return configuration.load({**self.flags, **more})
 
-    def print(self, facts: Any, lines: Sequence[str] | None = None) -> None:
-        """Print facts as JSON, or as lines for people."""
+    def print(self, facts: Any, lines: Sequence[str] | None = None, *, aside: bool = False) -> None:
+        """Print facts as JSON, or as lines for people; `aside` of a file on standard output."""
         if self.as_json:
-            click.echo(json.dumps(facts, ensure_ascii=False))
-        elif lines is not None:
-            click.echo("\n".join(lines))
-        else:
+            lines = [json.dumps(facts, ensure_ascii=False)]
+        elif lines is None:
             width = max(map(len, facts), default=0)
-            for name, value in facts.items():
-                click.echo(f"{name:<{width}}  {_plain(value)}")
+            lines = [f"{name:<{width}}  {_plain(value)}" for name, value in facts.items()]
+        click.echo("\n".join(lines), err=aside)
 
 
 def _plain(value: Any) -> str:
+    """Write a value in one line: names may hold line feeds."""
     if value is None:
         return "-"
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    told = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return told.replace("\n", " ")
+
+
+class _Directory(click.Path):
+    """A data directory. An empty word is a variable that was not set, not the place one is in."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse the empty word."""
+        if value == "":
+            self.fail("is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Output(click.Path):
+    """A file to be written, told of before anything is begun: an export leaves an entry."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse a file whose directory is not there or takes none (OSError)."""
+        path = Path(os.fsdecode(super().convert(value or ".", param, ctx)))
+        there = Path(os.path.realpath(path)).parent
+        is_fit = there.is_dir() and os.access(there, os.W_OK)
+        if str(path) != "-" and not path.exists() and not is_fit:
+            msg = f"{there} is no directory that can be written to"
+            raise OSError(msg)
+        return path
+
+
+def _output(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `--output`."""
+    return click.option(
+        "--output",
+        required=True,
+        type=_Output(path_type=Path, dir_okay=False, writable=True, allow_dash=True),
+        help="The file to write, over one that is there; - is standard output.",
+    )(command)
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options every command has, and a Context as its first argument."""
 
-    @click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything lies.")
+    @click.option("--data-dir", type=_Directory(path_type=Path), help="Where everything lies.")
     @click.option("--database-url", help="postgresql://… instead of SQLite.")
     @click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
     @wraps(command)
@@ -227,7 +261,7 @@ def org_list(context: Context) -> None:
 
     found = _run(context, lambda running: running.store.ask(access.entities))
     facts = [{"entity_uuid": one.uuid, "name": one.name, "state": one.state} for one in found]
-    lines = [f"{one['entity_uuid']}  {one['state']:<8}  {one['name']}" for one in facts]
+    lines = [f"{one['entity_uuid']}  {one['state']:<8}  {_plain(one['name'])}" for one in facts]
     context.print(facts, lines or ["There is no organisation yet."])
 
 
@@ -248,7 +282,8 @@ _state_command("deactivate", "inactive", "Refuse everybody; the command line can
 _state_command("activate", "active", "Let everybody in again.")
 
 
-@org.command("set")
+# A value such as -5 is none of our options.
+@org.command("set", context_settings={"ignore_unknown_options": True})
 @click.option("--org", "entity_uuid", required=True, metavar="UUID")
 @click.argument("key")
 @click.argument("value")
@@ -523,7 +558,8 @@ def key_list(context: Context, entity_uuid: str | None) -> None:
 
     facts = _in(context, entity_uuid, keys.listed)
     lines = [
-        f"{one['api_key']}  {one['kind']:<11}  {one['state']:<11}  {one['name']}" for one in facts
+        f"{one['api_key']}  {one['kind']:<11}  {one['state']:<11}  {_plain(one['name'])}"
+        for one in facts
     ]
     context.print(facts, lines or ["There is no key yet."])
 
@@ -604,7 +640,7 @@ def export() -> None:
 
 @export.command("record")
 @click.option("--org", "entity_uuid", required=True, metavar="UUID")
-@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@_output
 @click.option("--as-of", type=int, metavar="N", help="A position; default: the present end.")
 @_shared
 def export_record(context: Context, entity_uuid: str, output: Path, as_of: int | None) -> None:
@@ -615,12 +651,12 @@ def export_record(context: Context, entity_uuid: str, output: Path, as_of: int |
         return await composition.write_archive(running, entity_uuid, output, as_of)
 
     facts = _run(context, act)
-    context.print(facts)
+    context.print(facts, aside=str(output) == "-")
 
 
 @export.command("entities")
 @click.option("--org", "entity_uuid", required=True, metavar="UUID")
-@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@_output
 @click.option(
     "--format", "form", type=click.Choice(["json", "csv", "zip"]), default="json", show_default=True
 )
@@ -644,12 +680,12 @@ def export_entities(
             )
 
         facts = _run(context, act)
-    context.print(facts)
+    context.print(facts, aside=str(output) == "-")
 
 
 @export.command("chat")
 @click.option("--chat", "chat_uuid", required=True, metavar="UUID")
-@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@_output
 @click.option(
     "--format", "form", type=click.Choice(["pdf", "zip"]), default="pdf", show_default=True
 )
@@ -679,7 +715,7 @@ def export_chat(context: Context, chat_uuid: str, output: Path, **given: Any) ->
             )
 
         facts = _run(context, act)
-    context.print(facts)
+    context.print(facts, aside=str(output) == "-")
 
 
 def _progress(context: Context, label: str) -> Any:
@@ -748,6 +784,9 @@ def import_file(context: Context, entity_uuid: str, file: Path, **given: Any) ->
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--key", "keys", multiple=True, metavar="VKEY", help="A key you trust.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+# As every command it may be told where everything lies; it does not look there.
+@click.option("--data-dir", hidden=True, expose_value=False)
+@click.option("--database-url", hidden=True, expose_value=False)
 def verify(file: Path, keys: Sequence[str], *, as_json: bool) -> None:
     """Check a sealed file: no server, no network and no database is needed."""
     from onrecord.proof import note

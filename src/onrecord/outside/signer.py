@@ -41,7 +41,11 @@ def load_or_make(path: Path, name: str, *, may_make: bool) -> FileSigner:
     if path.stat().st_mode & 0o077:
         msg = f"{path} can be read by others; it must have mode 0600"
         raise PermissionError(msg)
-    key = load_pem_private_key(path.read_bytes(), None)
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:  # no key, or one under a password
+        msg = f"{path} holds no private key that can be read"
+        raise ValueError(msg) from error
     if not isinstance(key, Ed25519PrivateKey):
         msg = f"{path} holds no Ed25519 key"
         raise ValueError(msg)  # noqa: TRY004 - the file's content is wrong, not a type of ours
