@@ -69,7 +69,7 @@ def entities_zip(parts: Parts | None = None, **facts: Any) -> bytes:
 def entities_parts() -> Parts:
     return {
         "README.txt": b"How to verify",
-        "members.json": b"[]",
+        "members.csv": b"x",
         f"attachments/{CHAT}/3-letter": LETTER,
         f"attachments/{CHAT}/3-scan": SCAN,
         f"attachments/{CHAT}/4-letter": LETTER,

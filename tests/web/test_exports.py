@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+import re
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ from onrecord.domain import members as people
 from onrecord.jobs import post, worker
 from onrecord.model import times
 from onrecord.model.record import TYPES
-from onrecord.proof import note
+from onrecord.proof import bundle, canonical, note, seal, tables
+from onrecord.proof.report import WrongError
 from onrecord.proof.verify import Report, verify
 from onrecord.store.work import Work
 from tests.cast import Person
@@ -334,6 +338,7 @@ def test_the_zip_holds_everything_and_verifies(world: World, tmp_path: Path) -> 
     assert report.ok, report.problem
     assert report.trusted
     assert report.kind == "entities"
+    assert any(line.startswith(f"{', '.join(tables.NAMES)}: made again") for line in report.checked)
     with zipfile.ZipFile(path) as parts:
         assert all(one.compress_type == zipfile.ZIP_STORED for one in parts.infolist())
         assert len({one.date_time for one in parts.infolist()}) == 1
@@ -425,6 +430,181 @@ def test_a_zip_sealed_by_a_key_one_does_not_trust_fails(
 ) -> None:
     path = zipped(sqlite_world, tmp_path)
     assert "not among the keys given" in wrong(path, keys=[empty_key])
+
+
+# -- what is shown beside the record -------------------------------------------------------------
+
+
+def resealed(world: World, path: Path, name: str, data: bytes) -> Path:
+    """Put other bytes into a ZIP, and let the installation's own key seal it again."""
+    lying = path.with_name("lying.zip")
+    with zipfile.ZipFile(path) as old:
+        manifest = json.loads(old.read(bundle.MANIFEST))
+        manifest["files"][name] = {"size": len(data), "sha256": sha256(data).hexdigest()}
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as new:
+            for one in old.infolist():
+                changed = {name: data, bundle.MANIFEST: canonical.encode(manifest)}
+                new.writestr(one, changed.get(one.filename) or old.read(one))
+    plain = out.getvalue()[: -bundle.LENGTH_BYTES]
+    length = 0
+    while True:  # the seal says how long all is
+        sealer = seal.Sealer()
+        sealer.update(plain + length.to_bytes(bundle.LENGTH_BYTES, "little"))
+        text = sealer.text(bundle.ENTITIES, manifest["origin"], manifest["as_of"])
+        comment = world.app.signer.sign_note(text).encode()
+        if len(comment) == length:
+            break
+        length = len(comment)
+    lying.write_bytes(plain + length.to_bytes(bundle.LENGTH_BYTES, "little") + comment)
+    return lying
+
+
+def changed_list(data: bytes, change: Callable[[list[Any]], None]) -> bytes:
+    found = json.loads(data)
+    change(found)
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_what_the_entries_do_not_support_is_named_though_it_is_sealed(
+    world: World, tmp_path: Path
+) -> None:
+    path = zipped(world, tmp_path)
+    with zipfile.ZipFile(path) as parts:
+        whole = {name: parts.read(name) for name in tables.NAMES}
+    said = world.cast.priya.uuid
+    number = next(
+        number
+        for number, one in enumerate(json.loads(whole["members.json"]))
+        if one["entity_user_xref_uuid"] == said
+    )
+    lies: dict[str, tuple[str, bytes]] = {
+        f"members.json: member {said}: its state is not what the entries say": (
+            "members.json",
+            changed_list(whole["members.json"], lambda found: found[number].update(state="active")),
+        ),
+        "messages.jsonl: line 1: its text is not what": (
+            "messages.jsonl",
+            re.sub(rb'"text":"[^"]*"', b'"text":"other"', whole["messages.jsonl"], count=1),
+        ),
+    }
+    for problem, (name, data) in lies.items():
+        report = verify(resealed(world, path, name, data))
+        assert problem in str(report.problem)
+    # The same hands make a file that holds where nothing was changed.
+    assert verify(resealed(world, path, "groups.json", whole_of(path, "groups.json"))).ok
+
+
+def whole_of(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as parts:
+        return parts.read(name)
+
+
+def compared(path: Path, **changed: bytes) -> bool:
+    """Compare the tables of a ZIP with its record, some of them changed."""
+    given = {name.replace("_", "."): data for name, data in changed.items()}
+    with zipfile.ZipFile(path) as parts:
+        manifest = json.loads(parts.read(bundle.MANIFEST))
+        record = (given.get("records.jsonl") or parts.read("records.jsonl")).splitlines()
+        shown = {name: io.BytesIO(given.get(name, parts.read(name))) for name in tables.NAMES}
+    return tables.compare(manifest["entity_uuid"], record, shown)
+
+
+def test_every_fact_beside_the_record_is_compared(world: World, tmp_path: Path) -> None:
+    path = zipped(world, tmp_path)
+    assert compared(path)
+    for name, left_out in (
+        ("members.json", {"updated_at", "invitation"}),
+        ("groups.json", {"updated_at"}),
+        ("chats.json", set()),
+    ):
+        data = whole_of(path, name)
+        for number, one in enumerate(json.loads(data)):
+            for fact in one.keys() - left_out:
+
+                def lie(found: list[Any], number: int = number, fact: str = fact) -> None:
+                    found[number][fact] = ["lie"]
+
+                def omit(found: list[Any], number: int = number, fact: str = fact) -> None:
+                    del found[number][fact]
+
+                for change in (lie, omit):
+                    with pytest.raises(WrongError, match=name):
+                        compared(path, **{name.replace(".", "_"): changed_list(data, change)})
+        for spoil, problem in (
+            (lambda found: found.pop(), "lacks"),
+            (lambda found: found.append(found[0]), "do not tell of"),
+            (lambda found: found.reverse(), "where the entries tell of"),
+            (lambda found: found.append(1), "not a list of objects"),
+        ):
+            with pytest.raises(WrongError, match=problem):
+                compared(path, **{name.replace(".", "_"): changed_list(data, spoil)})
+        twice = data.replace(b'"created_at":', b'"created_at":"2000","created_at":', 1)
+        with pytest.raises(WrongError, match="a name twice"):
+            compared(path, **{name.replace(".", "_"): twice})
+        for broken in (b"", b"{}", b"[", data[:-1], data + b" ", data + data, b"[[]]"):
+            with pytest.raises(WrongError, match=name):
+                compared(path, **{name.replace(".", "_"): broken})
+
+
+def test_every_fact_of_every_message_is_compared(world: World, tmp_path: Path) -> None:
+    path = zipped(world, tmp_path)
+    lines = whole_of(path, "messages.jsonl").splitlines()
+    for number, line in enumerate(lines):
+        for fact in json.loads(line):
+            lie = json.dumps({**json.loads(line), fact: "lie"}).encode()
+            data = b"\n".join([*lines[:number], lie, *lines[number + 1 :], b""])
+            with pytest.raises(WrongError, match=r"messages\.jsonl"):
+                compared(path, messages_jsonl=data)
+    whole = b"\n".join([*lines, b""])
+    for data in (
+        whole + lines[0] + b"\n",
+        b"\n".join([*lines[:-1], b""]),
+        b"\n".join([lines[1], lines[0], *lines[2:], b""]),
+        whole[:-1],
+        whole.replace(b"\n", b" x\n", 1),
+        whole.replace(b'"name":"', b'"name":"Not ', 1),
+    ):
+        with pytest.raises(WrongError, match=r"messages\.jsonl"):
+            compared(path, messages_jsonl=data)
+    assert compared(path, messages_jsonl=whole)
+
+
+def test_what_was_erased_is_null_there_too(world: World, tmp_path: Path) -> None:
+    live(world)
+    gone = "DELETE FROM part WHERE name IN ('profile', 'title', 'details', 'name', 'text')"
+    world.change(world.cast.firm, gone)
+    path = tmp_path / "export.zip"
+    path.write_bytes(export(world, format="zip").content)
+    assert compared(path)
+
+
+def test_a_long_list_is_read_piece_by_piece(
+    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zipped(sqlite_world, tmp_path)
+    for piece in (1, 7, 100):
+        monkeypatch.setattr(tables, "PIECE", piece)
+        assert compared(path)
+
+
+def test_types_that_are_not_known_leave_it_uncompared(sqlite_world: World, tmp_path: Path) -> None:
+    path = zipped(sqlite_world, tmp_path)
+    record = whole_of(path, "records.jsonl")
+    strange = record.replace(b'type\\":\\"member.suspended', b'type\\":\\"member.sent_home', 1)
+    assert strange != record
+    assert not compared(path, records_jsonl=strange)
+    other = record.replace(b'type\\":\\"member.created', b'type\\":\\"weather.changed')
+    with pytest.raises(WrongError, match="cannot follow from those before"):
+        compared(path, records_jsonl=other)
+
+
+def test_the_verifier_knows_what_every_type_of_entry_changes() -> None:
+    assert all(tables.is_known(name) for name in TYPES)
+    about_others = {
+        name for name in replay.EFFECTS if name.partition(".")[0] in {"entity", "invitation"}
+    }
+    assert tables.EFFECTS.keys() == replay.EFFECTS.keys() - about_others - {"setting.changed"}
 
 
 @pytest.fixture

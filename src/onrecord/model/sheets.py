@@ -7,7 +7,10 @@ from typing import Any, Final
 
 MARK: Final = "\ufeff"
 """Tells spreadsheets that a file is UTF-8."""
-RUN_BY_SPREADSHEETS: Final = ("=", "+", "-", "@", "\t", "\r")
+RUN_BY_SPREADSHEETS: Final = (
+    *("=", "+", "-", "@", "\t", "\r", "\n"),
+    *("\uff1d", "\uff0b", "\uff0d", "\uff20"),  # the same four, as wide as Chinese signs
+)
 """With one of these a cell begins that a spreadsheet takes for a formula."""
 
 

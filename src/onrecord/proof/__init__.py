@@ -21,7 +21,7 @@ that the same sources, bundled into one file, are the verifier a stranger can ru
 ``verify_archive``  each kind of file: the archive,
 ``verify_chat``     the record of a chat,
 ``verify_pdf``      the transcript (``pdf`` finds the record in it),
-``verify_zip``      the ZIP of an export
+``verify_zip``      the ZIP of an export (``tables`` compares what it shows with the record)
 ``verify``          a file in, a report out
 ``command``         the same for a command line of its own
 ``one_file``        all of this joined into one program

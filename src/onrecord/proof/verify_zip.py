@@ -5,6 +5,7 @@ import struct
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -14,6 +15,7 @@ from onrecord.proof import (
     entries,
     seal,
     statements,
+    tables,
     verify_archive,
     verify_chat,
     verify_pdf,
@@ -199,11 +201,29 @@ def _check_archive(held: _Bundle) -> list[entries.File]:
     outcome, inner = _within(bundle.RECORDS, held, check)
     _check_same(bundle.RECORDS, held, outcome.stated)
     held.judge.report.counts |= inner.counts
-    held.judge.report.not_checked.append(
-        "that the members, groups, chats and messages shown beside the record follow from it:"
-        " that they were put into this file together is what the seal states"
-    )
+    _check_tables(held, part)
     return list(outcome.run.files)
+
+
+def _check_tables(held: _Bundle, part: zipfile.ZipInfo) -> None:
+    """Compare what is shown beside the record with it."""
+    report, listed = held.judge.report, held.manifest["files"]
+    names = [name for name in tables.NAMES if name in listed]
+    told = ", ".join(names)
+    with ExitStack() as stack:
+        record = stack.enter_context(held.zip.open(part))
+        shown = {name: stack.enter_context(held.zip.open(name)) for name in names}
+        if names and tables.compare(held.stated.entity_uuid, record, shown):
+            report.checked.append(
+                f"{told}: made again from the entries, but for updated_at and invitation"
+            )
+            beside = "what else is shown"
+        else:
+            beside = "what is shown"
+    report.not_checked.append(
+        f"that {beside} beside the record follows from it, such as the tables for spreadsheets:"
+        " that it was put into this file together is what the seal states"
+    )
 
 
 def _check_chat(held: _Bundle) -> list[entries.File]:

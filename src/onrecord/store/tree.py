@@ -59,10 +59,9 @@ async def node_hashes(
 
     The tiles are read together, 8 KiB each: ask for some thousand nodes at the most.
     """
-    wanted = list(nodes)
-    places = {merkle.tile_of(*node)[:2] for node in wanted}
-    tiles = await _tiles(session, entity_id, sorted(places))
-    return {node: merkle.hash_in_tile(tiles[merkle.tile_of(*node)[:2]], *node) for node in wanted}
+    wanted = {node: merkle.tile_of(*node) for node in nodes}
+    tiles = await _tiles(session, entity_id, sorted({place[:2] for place in wanted.values()}))
+    return {node: merkle.hash_of_slice(tiles[place[:2]], place) for node, place in wanted.items()}
 
 
 async def _tiles(
