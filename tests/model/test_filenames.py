@@ -51,7 +51,12 @@ def test_the_ending_stands_behind_the_last_dot(name: str, ending: str) -> None:
         ("-o file", "_o file"),
         ("", "file"),
         ("%2e%2e", "_2e_2e"),
+        ("é" * 251 + ".pdf", "é" * 125 + ".pdf"),
+        ("😀" * 255, "😀" * 63),
+        ("a" + "😀" * 250 + ". .pdf", "a" + "😀" * 62 + ".pdf"),
+        ("。" * 90 + "." + "文" * 16, "。" * 68 + "." + "文" * 16),
     ],
+    ids=lambda one: ascii(one)[:30],
 )
 def test_a_name_is_made_safe_for_any_system(name: str, safe: str) -> None:
     assert filenames.safe(name) == safe
@@ -67,6 +72,7 @@ def test_no_name_gets_out_of_its_folder_or_breaks_a_header(name: str) -> None:
     assert not set(safe) & set('/\\\0\r\n"<>|:*?%')
     assert safe[0] not in ".-"
     assert safe[-1] not in ". "
+    assert len(safe.encode()) <= filenames.BYTES_MOST
     told = filenames.disposition(name)
     assert told.isascii()
     assert told.startswith('attachment; filename="')

@@ -166,6 +166,8 @@ def test_a_file_comes_back_as_it_was_and_is_not_sent_twice_in_vain(
         ("bytes=-5000", 0, 999),
         ("bytes=990-5000", 990, 999),
         ("bytes=999-", 999, 999),
+        ("bytes= 0-9", 0, 9),  # as RFC 9110 spells it in section 14.1.2
+        ("bytes=5-18446744073709551615", 5, 999),
     ],
 )
 def test_a_range_is_given_as_asked(sqlite_world: World, asked: str, first: int, last: int) -> None:
@@ -196,7 +198,7 @@ def test_what_is_no_single_range_is_answered_with_the_whole(
 def test_a_range_behind_the_end_cannot_be_satisfied(world: World) -> None:
     cast = world.cast
     uuid = send_file(world, cast.tomas, chat(world))
-    for asked in (f"bytes={len(LETTER)}-", "bytes=5000-6000", "bytes=-0"):
+    for asked in (f"bytes={len(LETTER)}-", "bytes=5000-6000", "bytes=-0", f"bytes={2**64}-"):
         response = fetch(world, cast.priya, uuid, headers={"Range": asked})
         refused(response, "RB025", 416)
         assert response.headers["content-range"] == f"bytes */{len(LETTER)}"

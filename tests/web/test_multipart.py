@@ -125,6 +125,28 @@ def test_a_file_is_called_what_it_was_called_without_folders(given: str, name: s
     assert taken(body, b"multipart/form-data; boundary=x").files["file"].filename == name
 
 
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("filename=\"=?utf-8?B?w7wudHh0?=\"; filename*=utf-8''%C3%BC.txt", "ü.txt"),  # .NET
+        ("filename=a.txt; filename*=utf-8''a.txt", "a.txt"),
+        ('filename="=?utf-8?B?w7wudHh0?="', "ü.txt"),
+        ('filename="=?utf-8?B?w7?="', "=?utf-8?B?w7?="),
+        ("filename*=UTF-8''%C3%BC%20b.txt", "ü b.txt"),
+        ("FileName*=iso-8859-1'en'%FC.txt", "ü.txt"),
+        ("filename*=utf-8''%FF.txt", "\ufffd.txt"),
+        ("filename*=utf-8''..%2F..%2Fetc%2Fpasswd%00", "passwd"),
+        ("filename=\"a.txt\"; filename*=klingon''b.txt", "a.txt"),
+        ('filename="a.txt"; filename*=b.txt', "a.txt"),
+        ("filename=\"a; filename*=utf-8''b.txt\"", "a; filename*=utf-8''b.txt"),
+    ],
+)
+def test_names_are_read_in_each_way_in_which_clients_write_them(told: str, name: str) -> None:
+    head = f'Content-Disposition: form-data; name="file"; {told}'.encode()
+    body = b"--x\r\n" + head + b"\r\n\r\nv\r\n--x--\r\n"
+    assert taken(body, b"multipart/form-data; boundary=x").files["file"].filename == name
+
+
 def test_a_file_and_the_rest_have_each_their_limit() -> None:
     assert taken(*form(b"x" * LIMITS.file_bytes)).files["file"].size == LIMITS.file_bytes
     assert code(*form(b"x" * (LIMITS.file_bytes + 1))) == "RB016"

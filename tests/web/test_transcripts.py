@@ -238,11 +238,27 @@ def test_a_window_holds_what_was_said_in_it_both_ends_included(
     )
     text = text_of(pdf)
     assert "complete for them only" in text
+    day, clock = begin[:10], begin[11:19]
+    asked = f"what was said and done from {day} {clock}"
+    assert asked in text_of(any_pdf(world, chat, **{"from": begin, "timezone": "UTC"}))
     assert "*Fine* #1" in text
     assert "By my own key" not in text
     assert verified(world, tmp_path, pdf).ok
     empty = any_pdf(world, chat, **{"from": "1999-01-01T00:00:00Z", "to": "1999-12-31T00:00:00Z"})
-    assert "Nothing was said or done in this time." in text_of(empty)
+    told = text_of(empty)
+    assert "Nothing was said or done in this time." in told
+    assert "Holds no message" in told
+    assert "entries, it lies before the first one" in told
+    assert "from 1999-01-01 00:00:00 UTC+00:00 to 1999-12-31 00:00:00 UTC+00:00" in told
+    after = any_pdf(world, chat, **{"from": "2200-01-01T00:00:00.5Z"})
+    told = text_of(after)
+    assert f"it lies after entry {head['last_index_of_chat']}" in told
+    assert "from 2200-01-01 00:00:00.500000 UTC+00:00" in told
+    just = f"{sent[1]['at'][:-1]}"
+    moment = just[:-6] + f"{int(just[-6:]) + 1:06d}Z"
+    between = any_pdf(world, chat, **{"from": moment, "to": moment})
+    first = sent[1]["chat_index"]
+    assert f"it lies between entries {first} and {first + 1}" in text_of(between)
     assert verified(world, tmp_path, empty).ok
 
 
@@ -262,7 +278,9 @@ def test_a_draft_is_its_creators_and_the_organisations(world: World, tmp_path: P
     cast = world.cast
     draft = start(world, cast.tomas, cast.ingrid, title="Not yet")
     refused(own(world, cast.ingrid, draft), "RN001")
-    assert "Draft" in text_of(made(own(world, cast.tomas, draft)))
+    told = text_of(made(own(world, cast.tomas, draft)))
+    assert "Draft" in told
+    assert "Holds no message Times" in told
     accepted(act(world, "discard", cast.tomas, draft))
     refused(own(world, cast.tomas, draft), "RN001")
     pdf = any_pdf(world, draft)
@@ -546,7 +564,10 @@ def test_a_former_participants_zip_has_no_files_that_came_later(world: World) ->
         ("x" * 300, "x" * 100),
         ("x." + "y" * 300, "x." + "y" * 98),
         ("e\u0301.txt", "\u00e9.txt"),
+        ("\u6587" * 90 + ".pdf", "\u6587" * 65 + ".pdf"),
+        ("\U0001f600" * 300, "\U0001f600" * 50),
     ],
+    ids=lambda one: ascii(one)[:30],
 )
 def test_names_of_files_are_made_safe(name: str, kept: str) -> None:
     assert enclosed.safe_name(name) == kept

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from onrecord.domain import messages, sealed_zip
 from onrecord.domain.replay import Read
 from onrecord.domain.sealed_zip import Member
+from onrecord.model import filenames
 from onrecord.model.ports import Files
 from onrecord.store import attachments
 from onrecord.store.attachments import Stored
@@ -21,6 +22,8 @@ FILE: Final = "file"
 """The part of an entry that says which files a message brought."""
 NAME_MOST: Final = 100
 """Characters of an attachment's name that are kept in a ZIP."""
+BYTES_MOST: Final = 200
+"""Bytes of it, in UTF-8: with the numbers before it, file systems must take it (255)."""
 ENDING_MOST: Final = 20
 AT_ONCE: Final = 500
 """Messages whose attachments are looked for in one transaction."""
@@ -99,15 +102,16 @@ _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u200e\u200f\u202a-\u
 
 
 def safe_name(name: str) -> str:
-    """Give a file name that every system takes: no path, no control, of at most 100 characters.
+    """Give a file name that every system takes: no path, no control, at most 100 characters.
 
-    The ending is kept where the name is cut. A number stands before it, so that no name begins with
-    a dot or is one that a system keeps for itself.
+    And at most 200 bytes. The ending is kept where the name is cut. A number stands before it, so
+    that no name begins with a dot or is one that a system keeps for itself.
     """
     name = unicodedata.normalize("NFC", _UNSAFE.sub("_", name)).strip(" .") or "file"
-    if len(name) <= NAME_MOST:
-        return name
-    stem, dot, ending = name.rpartition(".")
-    if not dot or len(ending) > ENDING_MOST:
-        return name[:NAME_MOST].rstrip(" .")
-    return f"{stem[: NAME_MOST - len(ending) - 1].rstrip(' .')}.{ending}"
+    if len(name) > NAME_MOST:
+        stem, dot, ending = name.rpartition(".")
+        if not dot or len(ending) > ENDING_MOST:
+            name = name[:NAME_MOST].rstrip(" .")
+        else:
+            name = f"{stem[: NAME_MOST - len(ending) - 1].rstrip(' .')}.{ending}"
+    return filenames.shortened(name, BYTES_MOST)

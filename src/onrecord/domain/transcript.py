@@ -65,10 +65,16 @@ class Transcript:
     zone: ZoneInfo
     names_keys: bool
     """Whether its readers are told the names of keys: the staff side is."""
-    is_window: bool
-    """Whether less than the whole chat was asked for."""
+    begin: int | None = None
+    end: int | None = None
+    """The moments asked for, both included; None is open."""
     done: int = 0
     """Entries read so far; each is read three times."""
+
+    @property
+    def is_window(self) -> bool:
+        """Whether less than the whole chat was asked for."""
+        return self.begin is not None or self.end is not None
 
     @property
     def total(self) -> int:
@@ -106,8 +112,7 @@ async def begin(
         as_of=as_of,
         withheld=withheld_from(work),
     )
-    is_window = wanted.begin is not None or wanted.end is not None
-    if is_window:
+    if wanted.begin is not None or wanted.end is not None:
         window = await chat_record.moments(work, plan.as_of, wanted.begin, wanted.end)
         plan = await chat_record.plan(
             work,
@@ -139,7 +144,8 @@ async def begin(
         wanted.form,
         zone,
         names_keys=member is None or member.is_staff,
-        is_window=is_window,
+        begin=wanted.begin,
+        end=wanted.end,
     )
 
 

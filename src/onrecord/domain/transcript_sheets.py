@@ -160,19 +160,41 @@ def _facts(transcript: Transcript, scene: ChatScene, part: Part) -> Iterator[tup
     if part.count > 1:
         yield "Part", f"{part.number} of {part.count}"
     yield "Holds", _held(transcript, scene)
+    if transcript.is_window:
+        yield "Asked for", _asked(transcript)
     if transcript.is_window or plan.until < plan.as_of:
-        yield (
-            "Window",
-            (
-                f"entries {plan.first_index} to {plan.last_index} of {plan.last_index_of_chat}:"
-                " this transcript claims to be complete for them only"
-            ),
-        )
+        yield "Window", _window(plan)
     yield "Times", f"{transcript.zone.key}, on a clock of 24 hours"
     yield "As of", f"position {plan.as_of} of the record, {times.wire(transcript.at)}"
     yield "Record", plan.entity.origin
     yield "Checkpoint", f"root {root}"
     yield "Signed by", ", ".join(_keys(plan))
+
+
+def _asked(transcript: Transcript) -> str:
+    """Write the moments asked for, by the clocks of the zone and to the microsecond if need be."""
+    told = []
+    for word, at in (("from", transcript.begin), ("to", transcript.end)):
+        if at is not None:
+            local = zones.local(at, transcript.zone)
+            fraction = f".{local.microsecond:06d}" if local.microsecond else ""
+            told.append(f"{word} {zones.stamp(local)}{fraction} {zones.offset(local)}")
+    return f"what was said and done {' '.join(told)}"
+
+
+def _window(plan: ChatRecordPlan) -> str:
+    first, last, of = plan.first_index, plan.last_index, plan.last_index_of_chat
+    if first <= last:
+        claim = "this transcript claims to be complete for them only"
+        return f"entries {first} to {last} of {of}: {claim}"
+    where = f"between entries {last} and {first}"
+    if first > of:
+        where = f"after entry {of}"
+    elif first == 1:
+        where = "before the first one"
+    return (
+        f"none of the {of} entries, it lies {where}: this transcript claims nothing of the others"
+    )
 
 
 def _keys(plan: ChatRecordPlan) -> list[str]:
@@ -191,7 +213,7 @@ def _kind(scene: ChatScene) -> str:
 
 
 def _held(transcript: Transcript, scene: ChatScene) -> str:
-    if scene.first_at is None or scene.last_at is None:
+    if not scene.messages or scene.first_at is None or scene.last_at is None:
         return "no message"
     count = f"{scene.messages} message{'s' * (scene.messages != 1)}"
     return f"{count}, {_stamp(scene.first_at, transcript)} to {_stamp(scene.last_at, transcript)}"

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 LONGEST: Final = 255
 """Characters of a file's name at the most."""
+BYTES_MOST: Final = 255
+"""Bytes of a name that file systems take, in UTF-8."""
 _ENDING_MOST: Final = 16
 """How long an ending may be that is kept when a name is cut."""
 
@@ -51,10 +53,25 @@ def ending_of(name: str) -> str:
 
 
 def safe(name: str) -> str:
-    """Give a name that every system can write down: no device, no path, nothing hidden."""
+    """Give a name that every system can write down: no device, no path, nothing hidden.
+
+    At most 255 bytes of UTF-8.
+    """
     plain = _FORBIDDEN.sub("_", cleaned(name)).rstrip(". ") or "file"
+    plain = shortened(plain, BYTES_MOST - 1) or "file"  # a character may come before it
     plain = f"_{plain}" if _RESERVED.match(plain) else plain
     return f"_{plain[1:]}" if plain.startswith(("-", ".")) else plain
+
+
+def shortened(name: str, most: int) -> str:
+    """Give a name of at most so many bytes of UTF-8: a longer one is cut before its ending."""
+    if len(name.encode()) <= most:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(ending) > _ENDING_MOST:
+        stem, dot, ending = name, "", ""
+    kept = stem.encode()[: most - len((dot + ending).encode())].decode(errors="ignore")
+    return kept.rstrip(". ") + dot + ending
 
 
 def disposition(name: str) -> str:

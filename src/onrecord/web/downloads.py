@@ -21,7 +21,7 @@ CACHED: Final = "private, no-cache"
 PARTIAL: Final = 206
 UNCHANGED: Final = 304
 
-_ONE_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
+_ONE_RANGE: Final = re.compile(r"bytes=[ \t]*([0-9]{0,40})-([0-9]{0,40})", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 

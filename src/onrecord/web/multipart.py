@@ -6,6 +6,7 @@ nothing but their boundary are the same request.
 """
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import re
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from python_multipart.exceptions import MultipartParseError
@@ -36,6 +38,9 @@ UPLOAD_SECONDS: Final = 3600
 """How long a client may take for the whole form."""
 
 _FORM: Final = re.compile(rb"multipart/form-data\s*;", re.IGNORECASE)
+_OPTION: Final = re.compile(rb';\s*([\w*]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"]*)')
+_EXTENDED: Final = re.compile(rb"(utf-8|iso-8859-1)'[^']*'([^']*)", re.IGNORECASE)
+_ENCODED_WORD: Final = re.compile(rb"=\?utf-8\?b\?([a-z0-9+/]+=*)\?=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +240,8 @@ class _Reading:
             raise Refusal("RB003", "A part of the form has no name")
         part.name = _text("A part's name", options[b"name"])
         part.content_type = self._headers.get(b"content-type", b"")[:255].decode("latin-1")
-        if b"filename" in options:
-            part.filename = filenames.cleaned(options[b"filename"].decode("utf-8", "replace"))
+        filename = _filename(self._headers[b"content-disposition"], options.get(b"filename"))
+        part.filename = None if filename is None else filenames.cleaned(filename)
         if part.name in self._limits.files:
             if part.name in self._form.files:
                 raise malformed(part.name, "is given twice")
@@ -279,6 +284,27 @@ class _Reading:
 
     def _all(self) -> None:
         self._ended = True
+
+
+def _filename(header: bytes, plain: bytes | None) -> str | None:
+    """Give the name of a part's file, None when it has none.
+
+    Browsers write any name plainly. .NET and older clients in Python write `filename*` (RFC 8187),
+    .NET beside an encoded word (RFC 2047) that nobody would call a file.
+    """
+    for name, value in _OPTION.findall(header):
+        extended = (
+            _EXTENDED.fullmatch(value.strip(b' \t"')) if name.lower() == b"filename*" else None
+        )
+        if extended:
+            return unquote_to_bytes(extended[2]).decode(extended[1].decode(), "replace")
+    if plain is None:
+        return None
+    word = _ENCODED_WORD.fullmatch(plain)
+    if word:
+        with contextlib.suppress(ValueError):
+            plain = base64.b64decode(word[1])
+    return plain.decode("utf-8", "replace")
 
 
 def _text(name: str, value: bytes) -> str:
