@@ -1,14 +1,18 @@
 """SCIM: what identity providers send, and what becomes of staff and groups (RFC 7643, 7644)."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from onrecord.domain import keys
+from onrecord.domain import keys, provisioning
+from onrecord.domain.newcomers import Newcomer, add
 from onrecord.model.access import Kind
+from onrecord.model.errors import Refusal
+from onrecord.store.work import Work
 from onrecord.web import scim
 from onrecord.web.endpoint import JSON_LIMIT, Endpoint
 from onrecord.web.openapi import specification
@@ -282,6 +286,50 @@ def test_entra_changes_values_without_a_path_by_dotted_names(provider: Provider)
     assert "title" not in gone
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "Add", "path": 'addresses[type eq "work"].streetAddress', "value": "1 High Street"},
+        {"op": "Remove", "path": 'addresses[type eq "work" and primary eq true]'},
+        {"op": "Replace", "path": 'ims[service[name eq "x"]].value', "value": "x"},
+        {"op": "replace", "value": {'addresses[type eq "work"].region': "Kent"}},
+    ],
+    ids=str,
+)
+def test_attributes_that_are_not_kept_may_be_asked_for_by_their_parts(
+    quick: Provider, operation: dict[str, Any]
+) -> None:
+    olga = at(quick.world.cast.olga)
+    body = patch_of(operation, {"op": "Replace", "path": "active", "value": "False"})
+    response = quick.send("PATCH", olga, body)
+    assert response.status_code == 200, response.text
+    assert response.json()["active"] is False
+    assert response.headers["ignored-fields"] in {"addresses", "ims"}
+
+
+def test_no_phone_number_keeps_anybody_from_coming_or_going(provider: Provider) -> None:
+    phones = [
+        {"value": "ext. 4711", "type": "work", "primary": True},
+        {"value": "tel:+44-20-7946-0011;ext=5", "type": "mobile"},
+        {"value": "", "type": "fax"},
+    ]
+    response = provider.send("POST", USERS, {**OKTA_USER, "phoneNumbers": phones})
+    made = response.json()
+    assert [one["value"] for one in made["phoneNumbers"]] == ["+442079460011"]
+    assert "phoneNumbers" in response.headers["ignored-fields"]
+    assert member(provider.world, made["id"])["primary_phone_number"] == "+442079460011"
+    gone = {**made, "active": False, "phoneNumbers": ["020 7946 0011"]}
+    assert provider.done("PUT", at(made["id"]), gone)["active"] is False
+    mobile = {"op": "Add", "path": 'phoneNumbers[type eq "mobile"].value', "value": "555-0100"}
+    back = {"op": "Replace", "path": "active", "value": "True"}
+    response = provider.send("PATCH", at(made["id"]), patch_of(mobile, back))
+    assert (response.json()["active"], response.json()["phoneNumbers"]) == (True, [])
+    assert response.headers["ignored-fields"] == "phoneNumbers"
+    good = {**mobile, "value": "+44 20 7946 0012"}
+    response = provider.send("PATCH", at(made["id"]), patch_of(good))
+    assert "ignored-fields" not in response.headers
+
+
 def test_several_forms_of_a_list_are_understood(provider: Provider) -> None:
     olga = at(provider.world.cast.olga)
 
@@ -445,7 +493,8 @@ def test_clients_the_butler_and_next_door_are_not_there(provider: Provider) -> N
         ({"userName": "a@example.com", "emails": [7]}, ("RB003", "invalidValue")),
         ({"userName": "a@example.com", "emails": [{"value": 7}]}, ("RB003", "invalidValue")),
         ({"userName": "a@example.com", "roles": [["x"]]}, ("RB003", "invalidValue")),
-        ({"userName": "a@example.com", "phoneNumbers": ["call me"]}, ("RB003", "invalidValue")),
+        ({"userName": "a@example.com", "phoneNumbers": [7]}, ("RB003", "invalidValue")),
+        ({"userName": "a@example.com", "phoneNumbers": [{"value": 7}]}, ("RB003", "invalidValue")),
     ],
     ids=str,
 )
@@ -594,6 +643,11 @@ def test_staff_are_found_by_what_providers_ask_for(provider: Provider) -> None:
         "(" * 30 + "title pr" + ")" * 30,
         "title pr or " * 1000 + "title pr",
         'userName eq "x" ; drop table',
+        'userName eq "a\\u0000b"',
+        'externalId eq "\\ud800"',
+        'emails.value eq "\\udfff@example.com"',
+        'emails[value eq "\\u0000"]',
+        'displayName co "\\u0000"',
     ],
     ids=lambda text: text[:30],
 )
@@ -700,6 +754,108 @@ def test_a_group_is_made_filled_emptied_and_closed(provider: Provider) -> None:
     types = [one["type"] for one in world.entries(cast.firm, before)]
     assert types[:2] == ["group.created", "group.member_added"]
     assert types[-2:] == ["group.member_removed", "group.destroyed"]
+
+
+def colleagues(world: World, number: int) -> list[str]:
+    """Make active staff and give their uuids."""
+    several = [
+        Newcomer(profile=3, first_name="Ada", last_name=str(one), state="active")
+        for one in range(number)
+    ]
+    return [one.uuid for one in world.work(world.cast.firm, lambda work: add(work, several))]
+
+
+def test_a_group_of_any_size_is_filled_and_emptied_by_one_call(provider: Provider) -> None:
+    world, cast = provider.world, provider.world.cast
+    staff = colleagues(world, 2 * provisioning.SLICE + 1)
+    before = world.head(cast.firm)
+    body = {"displayName": "All", "members": [{"value": one} for one in staff]}
+    made = provider.done("POST", GROUPS, body)
+    assert [one["value"] for one in made["members"]] == staff
+    types = [one["type"] for one in world.entries(cast.firm, before)]
+    assert types == ["group.created", *["group.member_added"] * len(staff)]
+    path = f"{GROUPS}/{made['id']}"
+    assert provider.get(path) == made
+    olga = {"displayName": "Few", "members": [{"value": cast.olga.uuid}]}
+    few = provider.done("PUT", path, olga)
+    assert (few["displayName"], [one["value"] for one in few["members"]]) == (
+        "Few",
+        [cast.olga.uuid],
+    )
+    everybody = {"op": "add", "path": "members", "value": body["members"]}
+    assert len(provider.patch(path, everybody)["members"]) == len(staff) + 1
+
+
+def test_a_change_in_slices_is_refused_before_its_first(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, cast = provider.world, provider.world.cast
+    monkeypatch.setattr(provisioning, "SLICE", 2)
+    team = f"{GROUPS}/{cast.team}"
+    staff = colleagues(world, 4)
+    everybody = [{"value": one} for one in [cast.tomas.uuid, cast.ingrid.uuid, *staff]]
+    assert (
+        len(provider.done("PUT", team, {"displayName": "T", "members": everybody})["members"]) == 6
+    )
+    nobody = {"displayName": "Nobody", "members": []}
+    assert told(provider.refuse("PUT", team, nobody)) == ("409", "RB011", None)
+    desk = provider.done(
+        "POST", GROUPS, {"displayName": "Desk", "members": [{"value": cast.olga.uuid}]}
+    )
+    barrier = {"group_uuid": desk["id"], "other_group_uuid": cast.team}
+    accepted(world.post(f"{ENTITY}/barriers/create", key=cast.system, json=barrier))
+    both = {"displayName": "Both", "members": [*everybody, {"value": cast.olga.uuid}]}
+    assert told(provider.refuse("PUT", f"{GROUPS}/{desk['id']}", both)) == ("403", "RF007", None)
+    one_stays = {"displayName": "One", "members": everybody[-1:]}
+    assert len(provider.done("PUT", team, one_stays)["members"]) == 1
+
+
+def test_a_group_half_filled_when_its_call_broke_off_is_filled_by_the_next_try(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, cast = provider.world, provider.world.cast
+    monkeypatch.setattr(provisioning, "SLICE", 2)
+    staff = colleagues(world, 5)
+    move, moved = provisioning.move, []
+
+    async def broken(work: Work, moves: Sequence[provisioning.Move]) -> None:
+        moved.append(len(moves))
+        if len(moved) == 2:
+            raise Refusal("RX503")
+        await move(work, moves)
+
+    monkeypatch.setattr(provisioning, "move", broken)
+    body = {"displayName": "All", "members": [{"value": one} for one in staff]}
+    headers = {"Idempotency-Key": "k"}
+    before = world.head(cast.firm)
+    response = world.run(world.request("POST", GROUPS, headers={**provider.headers, **headers},
+                                       json=body))  # fmt: skip
+    assert response.status_code == 503
+    made = provider.done("POST", GROUPS, body, headers=headers)
+    assert [one["value"] for one in made["members"]] == staff
+    types = [one["type"] for one in world.entries(cast.firm, before)]
+    assert types == ["group.created", *["group.member_added"] * 5]
+    again = provider.send("POST", GROUPS, body, headers=headers)
+    assert again.headers["idempotent-replay"] == "true"
+    assert again.json() == made
+
+
+def test_a_group_that_was_closed_is_opened_again_under_its_identifier(provider: Provider) -> None:
+    world, cast = provider.world, provider.world.cast
+    body: dict[str, Any] = {"displayName": "Advisers", "externalId": "8aa1a0c0"}
+    made = provider.done("POST", GROUPS, body)
+    assert told(provider.refuse("POST", GROUPS, body)) == ("409", "RB013", "uniqueness")
+    provider.send("DELETE", f"{GROUPS}/{made['id']}")
+    before = world.head(cast.firm)
+    body = {**body, "displayName": "Colleagues", "members": [{"value": cast.olga.uuid}]}
+    again = provider.done("POST", GROUPS, body)
+    assert (again["id"], again["displayName"]) == (made["id"], "Colleagues")
+    assert again["externalId"] == "8aa1a0c0"
+    assert [one["value"] for one in again["members"]] == [cast.olga.uuid]
+    assert provider.get(f"{GROUPS}/{made['id']}") == again
+    entries = world.entries(cast.firm, before)
+    assert [one["type"] for one in entries] == ["group.updated", "group.member_added"]
+    assert entries[0]["data"] == {"state": "active"}
 
 
 def test_put_replaces_the_staff_of_a_group_and_leaves_its_clients(provider: Provider) -> None:

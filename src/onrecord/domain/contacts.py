@@ -23,14 +23,17 @@ async def named(
     uuids: Sequence[str] | None,
     identifiers: Sequence[str] | None = None,
     known: Places | None = None,
+    *,
+    field: str = "entity_user_xref_uuids",
 ) -> list[Member]:
     """Give the members named by uuid or identifier, each once, in the order named.
 
-    RB785 when neither list was given, RB003 for what is no UUID, RN006 for a member that is not.
+    `field` is what the list of uuids is called. RB785 when neither list was given, RB003 for what
+    is no UUID, RN006 for a member that is not.
     """
     if uuids is None and identifiers is None:
         raise Refusal("RB785", "Give entity_user_xref_uuids or identifiers")
-    wanted = text.check_uuids("entity_user_xref_uuids", uuids or ())
+    wanted = text.check_uuids(field, uuids or ())
     known_as = list(dict.fromkeys(identifiers or ()))
     for identifier in known_as:
         text.check("identifiers", identifier, least=1, most=text.IDENTIFIER_MAX)

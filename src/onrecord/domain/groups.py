@@ -148,7 +148,7 @@ async def check_new(
     if uuids is not None or identifiers is not None:
         wanted = await contacts.named(known.work, uuids, identifiers, known)
         _check_may_join(wanted)
-    _check_size(1 + len(wanted))
+    check_size(1 + len(wanted))
     group = await check_group(known, name, identifier=identifier, description=description)
     if any(one.is_client for one in wanted) and not _any_active_staff(wanted):
         raise Refusal("RB020")
@@ -287,7 +287,7 @@ async def check_joining(known: Places, group: Group, wanted: Sequence[Member]) -
     _check_active(group)
     present = await known.present(group, wanted)
     newcomers = [one for one in wanted if one.id not in present]
-    _check_size(len(newcomers))
+    check_size(len(newcomers))
     if (
         any(one.is_client for one in newcomers)
         and not _any_active_staff(newcomers)
@@ -310,10 +310,11 @@ def _check_active(group: Group) -> None:
         raise Refusal("RB019", "The group is inactive")
 
 
-def _check_size(entries: int) -> None:
+def check_size(entries: int, field: str = "entity_user_xref_uuids") -> None:
+    """Refuse (RB003) a call that asks for more than 500 changes by what a field names."""
     if entries > ENTRIES_MOST:
         why = f"asks for {entries} changes, at most {ENTRIES_MOST} are made by one call"
-        raise malformed("entity_user_xref_uuids", why)
+        raise malformed(field, why)
 
 
 def _any_active_staff(several: Sequence[Member]) -> bool:
@@ -340,16 +341,23 @@ async def join(known: Places, joining: Joining) -> None:
     await rows.touch(known.work.db, group_ids, member_ids, times.now())
 
 
-async def put_into_group(work: Work, group: Group, *members: Member) -> None:
+async def put_into_group(
+    work: Work, group: Group, *members: Member, just_made: Sequence[Member] = ()
+) -> None:
     """Put members into a group; being there already changes nothing.
 
+    The group and the members changed by it, but for those of them whom this work has `just_made`.
     RF007: staff who are in a group beyond a barrier of this one.
     """
     known = Places(work)
     present = await known.present(group, members)
     newcomers = [one for one in members if one.id not in present]
+    if not newcomers:
+        return
     await _check_beyond(known, group, newcomers)
     await _write_joining(known, [(group, newcomers)])
+    changed = {one.id for one in newcomers} - {one.id for one in just_made}
+    await rows.touch(work.db, [group.id], sorted(changed), times.now())
 
 
 async def _write_joining(known: Places, joining: Joining) -> None:
@@ -396,17 +404,37 @@ async def remove_members(
     _check_active(group)
     present = await rows.members_among(work.db, group.id, [one.id for one in named])
     leaving = [one for one in named if one.id in present]
-    ids = [one.id for one in leaving]
-    _check_size(len(ids))
-    if not ids:
+    check_size(len(leaving))
+    if not leaving:
         return
+    await _check_spared(work, group, leaving)
+    await _take_out(work, group, leaving)
+
+
+async def _check_spared(work: Work, group: Group, leaving: Sequence[Member]) -> None:
+    """Refuse (RB011) that clients remain without an active staff member."""
+    ids = [one.id for one in leaving]
     if (
-        any(one.is_staff and one.state == "active" for one in leaving)
+        _any_active_staff(leaving)
         and not await rows.has_active_staff(work.db, group.id, besides=ids)
         and await rows.has_clients(work.db, group.id, besides=ids)
     ):
         raise Refusal("RB011")
-    await _take_out(work, group, leaving)
+
+
+async def check_moves(
+    work: Work, group: Group, coming: Sequence[str], leaving: Sequence[str]
+) -> None:
+    """Check moves that are made in slices, so that none is refused once others are made.
+
+    As `add_members` and `remove_members`, but for their number.
+    """
+    known = Places(work)
+    newcomers = await contacts.named(work, coming, None, known)
+    for first in range(0, len(newcomers), ENTRIES_MOST):
+        await check_joining(known, group, newcomers[first : first + ENTRIES_MOST])
+    if not _any_active_staff(newcomers):
+        await _check_spared(work, group, await contacts.named(work, leaving, None, known))
 
 
 async def leave(work: Work, member: Member, group_uuids: Sequence[str]) -> None:

@@ -6,9 +6,12 @@ none of an identity provider's business: they are not there.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from onrecord.domain import groups, invitations, members, membership, profiles
+import msgspec
+
+from onrecord.domain import contacts, groups, invitations, members, membership, profiles
+from onrecord.domain.places import Places
 from onrecord.model import text
 from onrecord.model.access import STAFF, SYSTEM_ADMIN
 from onrecord.model.errors import Refusal, malformed
@@ -20,6 +23,8 @@ from onrecord.store.work import Work
 
 PAGE: Final = 500
 """Members or groups looked at in one go."""
+SLICE: Final = groups.ENTRIES_MOST
+"""Moves that one work makes at the most (record.md, section 1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,22 +217,40 @@ async def group_shown(work: Work, uuid: str, *, with_members: bool = True) -> St
     return found
 
 
-async def create_group(work: Work, wanted: WantedGroup) -> str:
-    """Make a group and give its uuid; as `groups.create`. RB003: a member who is no staff."""
-    uuids = await _staff(work, wanted.members or ())
-    group = await groups.create(
-        work,
-        name=wanted.name,
-        identifier=wanted.identifier or None,
-        description="",
-        uuids=uuids or None,
-        identifiers=None,
-    )
-    return group.uuid
+class Move(msgspec.Struct, frozen=True):
+    """One of the changes of who is in a group; the last step of all is to show it."""
+
+    what: Literal["add", "remove", "show"]
+    group: str
+    member: str = ""
 
 
-async def change_group(work: Work, group: Group, wanted: WantedGroup) -> None:
-    """Make a group what is wanted; clients in it stay.
+async def opened(work: Work, wanted: WantedGroup) -> list[Move]:
+    """Make a group, and give the moves that fill it; as `groups.create`.
+
+    A group that was closed and still holds the identifier is opened again: a provider that closed
+    it does not see it any more, and could never have it back. RB003: a member who is no staff.
+    """
+    coming = await _staff(work, wanted.members or ())
+    identifier = contacts.check_identifier(wanted.identifier)
+    group = await Places(work).group_identified(identifier) if identifier else None
+    if group is not None and group.state == "inactive":
+        await groups.update(work, group, groups.NewValues(name=wanted.name, state="active"))
+        group = await pick_group(work, group.uuid)
+    else:
+        group = await groups.create(
+            work,
+            name=wanted.name,
+            identifier=identifier,
+            description="",
+            uuids=None,
+            identifiers=None,
+        )
+    return await _moves(work, group, coming, [])
+
+
+async def changed(work: Work, group: Group, wanted: WantedGroup) -> list[Move]:
+    """Make a group what is wanted, and give the moves that are wanted too; clients in it stay.
 
     As `groups.update`, `groups.add_members` and `groups.remove_members`. RB003: a member who is no
     staff.
@@ -235,13 +258,33 @@ async def change_group(work: Work, group: Group, wanted: WantedGroup) -> None:
     values = groups.NewValues(name=wanted.name, identifier=wanted.identifier)
     await groups.update(work, group, values)
     if wanted.members is None:
-        return
+        return await _moves(work, group, [], [])
     there = [one[0] for one in (await rows.staff_in(work.db, [group.id])).get(group.id, [])]
-    newcomers = await _staff(work, [one for one in wanted.members if one not in there])
+    coming = await _staff(work, [one for one in wanted.members if one not in there])
     kept = set(wanted.members)
-    leaving = [one for one in there if one not in kept]
-    if newcomers:  # first, so that clients in it are never without staff
-        await groups.add_members(work, group, newcomers, None)
+    return await _moves(work, group, coming, [one for one in there if one not in kept])
+
+
+async def _moves(
+    work: Work, group: Group, coming: Sequence[str], leaving: Sequence[str]
+) -> list[Move]:
+    """Give the moves of newcomers first, so that clients are never without staff."""
+    if len(coming) + len(leaving) >= SLICE:
+        await groups.check_moves(work, group, coming, leaving)
+    return [
+        *(Move("add", group.uuid, one) for one in coming),
+        *(Move("remove", group.uuid, one) for one in leaving),
+        Move("show", group.uuid),
+    ]
+
+
+async def move(work: Work, moves: Sequence[Move]) -> None:
+    """Make some of the moves of one group, at most 500; one that is made already is nothing."""
+    group = await pick_group(work, moves[0].group)
+    coming = [one.member for one in moves if one.what == "add"]
+    leaving = [one.member for one in moves if one.what == "remove"]
+    if coming:
+        await groups.add_members(work, group, coming, None)
     if leaving:
         await groups.remove_members(work, group, leaving, None)
 

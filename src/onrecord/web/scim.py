@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from onrecord.domain import groups, membership, provisioning
+from onrecord.domain.provisioning import Move
 from onrecord.model.access import Kind
 from onrecord.model.errors import Refusal
 from onrecord.model.people import pattern
@@ -27,6 +28,7 @@ from onrecord.web.scim_resources import (
     user,
     wanted_group,
     wanted_user,
+    without_strange_phones,
 )
 
 LIST: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -137,7 +139,11 @@ async def _written(
     call: Call, act: Callable[[Work], Awaitable[Document]], status: int = 200
 ) -> Answer:
     """Do an act and answer with the resource as it has become."""
-    answer = await idempotency.written(call, act)
+    return _resource(await idempotency.written(call, act), status)
+
+
+def _resource(answer: Answer, status: int) -> Answer:
+    """Give an answer that tells a resource the form of the protocol."""
     meta = msgspec.json.decode(answer.body)["meta"]
     headers = (*answer.headers, ("ETag", meta["version"]), ("Location", meta["location"]))
     return Answer(answer.body, SCIM_JSON, status, headers)
@@ -216,8 +222,8 @@ async def get_user(call: Call, taken: ScimRead) -> Answer:
 
 async def create_user(call: Call, taken: Document) -> Answer:
     """Make a staff member."""
-    document = _plainly(taken)
-    _name_ignored(call, _unkept(document, USER_TAKES))
+    document, strange = without_strange_phones(_plainly(taken))
+    _name_ignored(call, [*_unkept(document, USER_TAKES), *strange])
     wanted = wanted_user(document)
 
     async def create(work: Work) -> Document:
@@ -233,8 +239,8 @@ async def _user_now(work: Work, call: Call, uuid: str) -> Document:
 
 async def replace_user(call: Call, taken: Document) -> Answer:
     """Make a staff member what the body says."""
-    document = _plainly(taken)
-    _name_ignored(call, _unkept(document, USER_TAKES))
+    document, strange = without_strange_phones(_plainly(taken))
+    _name_ignored(call, [*_unkept(document, USER_TAKES), *strange])
 
     async def replace(work: Work) -> Document:
         now = await provisioning.shown(work, call.variable)
@@ -261,7 +267,9 @@ async def patch_user(call: Call, taken: Document) -> Answer:
         now = await provisioning.shown(work, call.variable)
         _check_version(call, now.updated_at)
         document = folded(user(now, ""))
-        ignored[:] = patched(document, body, USER_TAKES)
+        unkept = patched(document, body, USER_TAKES)
+        document, strange = without_strange_phones(document)
+        ignored[:] = [*unkept, *strange]
         return await _changed_user(work, call, document)
 
     answer = await _written(call, patch)
@@ -331,10 +339,23 @@ async def create_group(call: Call, taken: Document) -> Answer:
     _name_ignored(call, _unkept(document, GROUP_TAKES))
     wanted = wanted_group(document)
 
-    async def create(work: Work) -> Document:
-        return await _group_now(work, call, await provisioning.create_group(work, wanted))
+    return await _moved(call, lambda work: provisioning.opened(work, wanted), 201)
 
-    return await _written(call, create, 201)
+
+async def _moved(
+    call: Call, plan: Callable[[Work], Awaitable[list[Move]]], status: int = 200
+) -> Answer:
+    """Move staff as planned, more than 500 in slices, and answer with the group."""
+
+    async def act(work: Work, moves: list[Move]) -> list[Document]:
+        await provisioning.move(work, moves)
+        last = moves[-1]
+        return [await _group_now(work, call, last.group)] if last.what == "show" else []
+
+    sliced = slices.Sliced(
+        provisioning.SLICE, plan, act, lambda shown: shown[-1], list[Move], list[Document]
+    )
+    return _resource(await slices.answered(call, sliced), status)
 
 
 async def _group_now(work: Work, call: Call, uuid: str) -> Document:
@@ -346,11 +367,7 @@ async def replace_group(call: Call, taken: Document) -> Answer:
     """Make a group what the body says."""
     document = _plainly(taken)
     _name_ignored(call, _unkept(document, GROUP_TAKES))
-
-    async def replace(work: Work) -> Document:
-        return await _changed_group(work, call, document)
-
-    return await _written(call, replace)
+    return await _moved(call, lambda work: _change_of(work, call, document))
 
 
 async def patch_group(call: Call, taken: Document) -> Answer:
@@ -358,22 +375,21 @@ async def patch_group(call: Call, taken: Document) -> Answer:
     body = folded(taken)
     ignored: list[str] = []
 
-    async def patch(work: Work) -> Document:
+    async def plan(work: Work) -> list[Move]:
         now = await provisioning.group_shown(work, call.variable)
         document = folded(group(now, ""))
         ignored[:] = patched(document, body, GROUP_TAKES)
-        return await _changed_group(work, call, document)
+        return await _change_of(work, call, document)
 
-    answer = await _written(call, patch)
+    answer = await _moved(call, plan)
     _name_ignored(call, ignored)
     return answer
 
 
-async def _changed_group(work: Work, call: Call, document: Mapping[str, Any]) -> Document:
+async def _change_of(work: Work, call: Call, document: Mapping[str, Any]) -> list[Move]:
     found = await provisioning.pick_group(work, call.variable)
     _check_version(call, found.updated_at)
-    await provisioning.change_group(work, found, wanted_group(dict(document)))
-    return await _group_now(work, call, found.uuid)
+    return await provisioning.changed(work, found, wanted_group(dict(document)))
 
 
 async def delete_group(call: Call, _: Nothing) -> Answer:
@@ -600,8 +616,8 @@ ROWS: Final = (
         method="POST",
         path=f"{SCIM}/Groups",
         summary="Create a group",
-        refusals=("RB013", "RB019", "RF007"),
-        writes=("group.created", "group.member_added"),
+        refusals=("RB013", "RB019", "RF007", "RN002"),
+        writes=("group.created", "group.updated", "group.member_added"),
         status=201,
         handler=create_group,
         **_BODY,

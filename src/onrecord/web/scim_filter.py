@@ -36,6 +36,8 @@ _PARTS: Final[dict[str, Callable[[str, str], bool]]] = {
 _TOKEN: Final = re.compile(
     r'\s*(?:("(?:[^"\\]|\\.)*")|([\[\]()])|(-?\d[\d.eE+-]*)|(\.?[A-Za-z$][\w.:$-]*))'
 )
+_UNASKABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""NUL and lone surrogates: no database can be asked for these."""
 _EXACT: Final = frozenset({"id", "externalid"})
 """What is compared letter by letter; all other texts without case."""
 _TIMES: Final = frozenset({"meta.created", "meta.lastmodified"})
@@ -72,7 +74,7 @@ def read_path(text: str, parts: Mapping[str, frozenset[str]]) -> Path:
     """Read the path of a PATCH; invalidPath.
 
     `parts` tells the attributes by the parts of them that are known. What is none of them is read
-    as it stands, for nobody to find.
+    as it stands, with whatever parts it asks for: providers send addresses that are not kept here.
     """
     name, _, rest = text.strip().partition("[")
     attribute = plain(name)
@@ -80,7 +82,7 @@ def read_path(text: str, parts: Mapping[str, frozenset[str]]) -> Path:
         raise ScimRefusal("invalidPath", "path names no attribute")
     within = None
     if rest:
-        reader = _Reader(rest, parts.get(attribute, frozenset()), "invalidPath")
+        reader = _Reader(rest, parts.get(attribute), "invalidPath")
         within = reader.either("", 0)
         reader.take("]")
         last = reader.next() if reader.left else ""
@@ -114,8 +116,8 @@ def folded(value: Any) -> Any:
 class _Reader:
     """Reads a filter from its tokens."""
 
-    def __init__(self, text: str, known: frozenset[str], scim_type: str) -> None:
-        """Split into tokens; `known` are the attributes there are."""
+    def __init__(self, text: str, known: frozenset[str] | None, scim_type: str) -> None:
+        """Split into tokens; `known` are the attributes there are, None: any may be asked for."""
         self._known = known
         self._type = scim_type
         if len(text) > LONGEST:
@@ -191,7 +193,8 @@ class _Reader:
 
     def _among_values(self, name: str, depth: int) -> Filter:
         """Read `emails[type eq "work"]`, and `.value eq "…"` where it goes on like that."""
-        if not any(one.startswith(f"{name}.") for one in self._known):
+        known = self._known
+        if known is not None and not any(one.startswith(f"{name}.") for one in known):
             raise self._wrong(f"asks for {name[:60]}, which has no values")
         inner = self.either(name, depth + 1)
         self.take("]")
@@ -211,7 +214,7 @@ class _Reader:
 
     def _comparison(self, prefix: str, name: str) -> Filter:
         whole = f"{prefix}.{name}" if prefix else name
-        if whole not in self._known:
+        if self._known is not None and whole not in self._known:
             raise self._wrong(f"asks for {whole[:60]}, which cannot be searched")
         operator = self.next().lower()
         if operator not in _OPERATORS:
@@ -220,7 +223,7 @@ class _Reader:
             return Filter(lambda one: any(_there(each) for each in _values(one, name)), {})
         value = self._value()
         equal = {name: value} if operator == "eq" and isinstance(value, str) else {}
-        if f"{whole}.value" in self._known:
+        if self._known is not None and f"{whole}.value" in self._known:
             name = f"{name}.value"
         test = self._test(operator, value, name)
         if operator == "ne":
@@ -233,9 +236,12 @@ class _Reader:
         token = self.next()
         folded_token = token.lower()
         try:
-            return json.loads(token if token[0] == '"' else folded_token)
+            value = json.loads(token if token[0] == '"' else folded_token)
         except ValueError as error:
             raise self._wrong("compares with what is no value") from error
+        if isinstance(value, str) and _UNASKABLE.search(value):
+            raise self._wrong("compares with what no text holds")
+        return value
 
     def _test(self, operator: str, value: Any, name: str) -> Callable[[Any], bool]:
         """Give the comparison of one value of a resource with the one in the filter."""

@@ -3,11 +3,12 @@
 Names are the protocol's. What is taken comes with its names folded to lower case.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from onrecord.domain.provisioning import StaffGroup, Wanted, WantedGroup
-from onrecord.model import times
+from onrecord.model import text, times
 from onrecord.model.access import PROFILES, STAFF
 from onrecord.model.errors import Refusal, malformed, missing
 from onrecord.store.provisioning import StaffMember
@@ -104,6 +105,28 @@ def _meta(kind: str, location: str, created_at: int, updated_at: int) -> Documen
 
 
 # -- what is taken -------------------------------------------------------------------------------
+
+
+def without_strange_phones(document: Document) -> tuple[Document, list[str]]:
+    """Leave out phone numbers of another form, and name the attribute where there were some.
+
+    Directories hold extensions and numbers without a country; nobody shall fail to leave for one.
+    Those of RFC 3966 (`tel:+44-20-…`, as RFC 7643 wants them) are taken.
+    """
+    if document.get("phonenumbers") is None:
+        return document, []
+    given = [one for one in values_of("phonenumbers", document["phonenumbers"]) if one.get("value")]
+    told = [{**one, "value": _phone(one["value"])} for one in given]
+    kept = [one for one in told if one["value"] is not None]
+    return {**document, "phonenumbers": kept}, ["phoneNumbers"] * (len(kept) < len(given))
+
+
+def _phone(value: str) -> str | None:
+    number, _, _ = re.sub("^tel:", "", value.strip(), flags=re.IGNORECASE).partition(";")
+    try:
+        return text.check_phone("phoneNumbers", number)
+    except Refusal:
+        return None
 
 
 def wanted_user(document: Document) -> Wanted:

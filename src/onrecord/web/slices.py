@@ -14,6 +14,7 @@ import msgspec
 from onrecord.model import times
 from onrecord.model.errors import Refusal
 from onrecord.store import access
+from onrecord.store.db import Stale
 from onrecord.store.work import Work
 from onrecord.web import idempotency
 from onrecord.web.call import Call, encode
@@ -84,7 +85,13 @@ async def _begin(work: Work, call: Call, sliced: Sliced[T, R]) -> Answer | _Prog
     progress = await _progress(work, call, sliced)
     if progress is not None:
         return progress
-    plan = await sliced.plan(work)
+    try:
+        plan = await sliced.plan(work)
+    except Refusal:
+        # As in `answered_once`: what refuses us may be what the first of two has done since.
+        if await idempotency.stored_answer(work, call, work.actor) is not None:
+            raise Stale from None
+        raise
     if len(plan) <= sliced.size:
 
         async def act() -> Any:
