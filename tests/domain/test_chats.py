@@ -401,6 +401,32 @@ def test_pages_join_without_gap_or_repetition(world: World, limit: int) -> None:
     assert found == chats[::-1]
 
 
+def test_pages_join_though_chats_move_up_meanwhile(world: World) -> None:
+    cast = world.cast
+    chats = furnished_list(world, 7)
+    draft = create(world, cast.priya, cast.tomas)
+    found: list[str] = []
+    cursor: str | None = None
+    for moves in ("a message", "a draft begins", "one leaves", "a new chat", "nothing"):
+        params: dict[str, Any] = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        body = accepted(world.get(CHATS, key=cast.master, on_behalf_of=cast.priya, params=params))
+        found += [chat["chat_uuid"] for chat in body["chats"]]
+        cursor = body["next_cursor"]
+        if moves == "a message":
+            send(world, cast.tomas, chats[2])  # not given yet
+            send(world, cast.tomas, chats[2])
+            send(world, cast.tomas, chats[6])  # given already
+        elif moves == "a draft begins":
+            send(world, cast.priya, draft)
+        elif moves == "one leaves":
+            done(world, "leave", cast.priya, chats[0])
+        elif moves == "a new chat":
+            create(world, cast.tomas, cast.priya, text="new")
+        if cursor is None:
+            break
+    assert found == [draft, *chats[::-1]]
+
+
 def test_without_a_limit_everything_is_listed(sqlite_world: World) -> None:
     world, cast = sqlite_world, sqlite_world.cast
     count = 1005
@@ -439,16 +465,19 @@ def encoded(value: Any) -> str:
         "AAAA",
         encoded(1),
         encoded([1]),
-        encoded([1, 2, 3]),
-        encoded(["1", 2]),
-        encoded([1.5, 2]),
-        encoded({"a": 1, "b": 2}),
-        encoded([10**30, 1]),
-        encoded([1, 10**30]),
-        encoded([-(10**30), 1]),
-        encoded([1, -(10**30)]),
+        encoded([1, 2]),
+        encoded([1, 2, 3, 4]),
+        encoded([True, 2, 3]),
+        encoded(["1", 2, 3]),
+        encoded([1.5, 2, 3]),
+        encoded({"a": 1, "b": 2, "c": 3}),
+        encoded([10**30, 1, 1]),
+        encoded([1, 10**30, 1]),
+        encoded([1, 1, 10**30]),
+        encoded([-(10**30), 1, 1]),
+        encoded([1, -(10**30), 1]),
         base64.urlsafe_b64encode(b"[" * 40_000).decode(),
-        base64.urlsafe_b64encode(b"[1, NaN]").decode(),
+        base64.urlsafe_b64encode(b"[1, 2, NaN]").decode(),
     ],
     ids=lambda one: one[:20],
 )
@@ -524,7 +553,7 @@ def test_only_what_is_newer_is_listed_when_asked(world: World) -> None:
     assert listed(world, cast.tomas, updated_since=later) == [draft, chats[2]]
 
 
-@pytest.mark.parametrize("offset", ["+00:00", "Z"])
+@pytest.mark.parametrize("offset", ["+00:00", "Z", "z"])
 def test_any_offset_names_the_moment(world: World, offset: str) -> None:
     chats = furnished_list(world, 1)
     long_ago = f"2001-01-01T00:00:00{offset}"

@@ -40,13 +40,16 @@ async def page(
 ) -> tuple[list[Chat], str | None]:
     """Give a page of the acting member's chats, latest message first, and the next cursor.
 
-    `limit` counts chats, 1 to 1,000. RB003: a cursor that is none of ours.
+    The cursor holds the position of the record at the first page: chats that move up afterwards
+    are given where they were then, none twice and none not at all. `limit` counts chats, 1 to
+    1,000. RB003: a cursor that is none of ours.
     """
     member = work.actor.member
     if member is None:
         raise Refusal("RF004")
-    found = await rows.chats_of(
+    found, as_of = await rows.chats_of(
         work.db,
+        work.actor.entity_id,
         member.id,
         archived=archived,
         search=search,
@@ -56,23 +59,25 @@ async def page(
     )
     more = len(found) > limit
     found = found[:limit]
-    return await _shown(work, found), _cursor(found[-1]) if more else None
+    return await _shown(work, found), _cursor(found[-1], as_of) if more else None
 
 
-def _cursor(chat: ChatRow) -> str:
-    return base64.urlsafe_b64encode(json.dumps([chat.moment, chat.id]).encode()).decode()
+def _cursor(chat: ChatRow, as_of: int) -> str:
+    place = [chat.moment, chat.id, as_of]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
-def _read_cursor(cursor: str | None) -> tuple[int, int] | None:
+def _read_cursor(cursor: str | None) -> tuple[int, int, int] | None:
+    """Give time and id of the last chat given, and the position at which the list began."""
     if cursor is None:
         return None
     try:
-        moment, number = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        moment, number, as_of = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, TypeError, RecursionError):
         raise malformed("cursor", "is not one that was given out") from None
-    if not all(isinstance(value, int) and 0 <= value < 2**62 for value in (moment, number)):
+    if not all(type(value) is int and 0 <= value < 2**62 for value in (moment, number, as_of)):
         raise malformed("cursor", "is not one that was given out")
-    return moment, number
+    return moment, number, as_of
 
 
 async def _shown(work: Work, found: Sequence[ChatRow]) -> list[Chat]:

@@ -313,7 +313,7 @@ class ChatRow:
     created_at: int
     last_seq: int
     moment: int
-    """When the last message was sent; of a draft, when it was made."""
+    """When the last message was sent; of a draft, when it was made. In a list: as of its begin."""
     participant: str | None
     until_position: int | None
     until_seq: int | None
@@ -326,11 +326,18 @@ _MOMENT: Final = (
     "CASE WHEN c.last_seq < 0 THEN c.created_at WHEN p.until_seq IS NULL THEN c.last_at ELSE"
     " (SELECT u.at FROM message u WHERE u.chat_id = c.id AND u.seq = p.until_seq) END"
 )
-_CHAT: Final = (
-    "c.id, c.uuid, COALESCE(p.until_title, c.title), c.state, c.is_staff_only,"
-    " c.butler_member_id, c.created_by_id, b.uuid, c.created_at, c.last_seq,"
-    f" {_MOMENT}, p.state, p.until_position, p.until_seq, p.read_seq, p.archived, p.muted"
-)
+
+
+def _chat_at(moment: str) -> str:
+    """Give the columns of a `ChatRow`, with what counts as its moment."""
+    return (
+        "c.id, c.uuid, COALESCE(p.until_title, c.title), c.state, c.is_staff_only,"
+        " c.butler_member_id, c.created_by_id, b.uuid, c.created_at, c.last_seq,"
+        f" {moment}, p.state, p.until_position, p.until_seq, p.read_seq, p.archived, p.muted"
+    )
+
+
+_CHAT: Final = _chat_at(_MOMENT)
 
 
 async def chat_seen_by(
@@ -373,25 +380,28 @@ def title_pattern(search: str) -> str:
 
 async def chats_of(
     session: Session,
+    entity_id: int,
     member_id: int,
     *,
     archived: bool | None,
     search: str | None,
     updated_since: int | None,
-    before: tuple[int, int] | None,
+    before: tuple[int, int, int] | None,
     limit: int,
-) -> list[ChatRow]:
-    """Give a page of the member's chats, the one with the latest message first.
+) -> tuple[list[ChatRow], int]:
+    """Give a page of the member's chats, the one with the latest message first, and as of when.
 
-    `before` is (time, id) of the last chat of the page before. A draft counts by the time it was
-    made and is given to its creator alone. A former participant's chat stays where it was at the
-    moment of leaving, and is found by the title it had.
+    `before` is (time, id) of the last chat of the page before, and the position of the record that
+    came with the first page. The order is that of this position, and so are the moments: a chat
+    that moves up while somebody goes from page to page would be missed. A draft counts by the time
+    it was made and is given to its creator alone. A former participant's chat stays where it was
+    at the moment of leaving, and is found by the title it had.
     """
     where = [
         "p.member_id = $1",
         "(c.state = 'active' OR (c.state = 'draft' AND c.created_by_id = $1))",
     ]
-    values: list[Any] = [member_id]
+    values: list[Any] = [member_id, entity_id]
 
     def bind(value: Any) -> str:
         values.append(value)
@@ -404,16 +414,31 @@ async def chats_of(
         where.append(f"{known_as} LIKE {bind(title_pattern(search))} ESCAPE '\\'")
     if updated_since is not None:
         where.append(f"{_MOMENT} >= {bind(updated_since)}")
+    moment = _MOMENT
     if before is not None:
-        time, number = bind(before[0]), bind(before[1])
-        where.append(f"({_MOMENT} < {time} OR ({_MOMENT} = {time} AND c.id < {number}))")
+        time, number, as_of = map(bind, before)
+        moment = _moment_as_of(as_of)
+        where.append(f"({moment}, c.id) < ({time}, {number})")
     rows = await session.all(
-        f"SELECT {_CHAT} FROM participant p JOIN {session.chats} c ON c.id = p.chat_id"
+        # The position must be that of the very moment at which the chats are read.
+        f"SELECT (SELECT h.position FROM head h WHERE h.entity_id = $2), {_chat_at(moment)}"
+        f" FROM participant p JOIN {session.chats} c ON c.id = p.chat_id"
         " LEFT JOIN member b ON b.id = c.created_by_id"
-        f" WHERE {' AND '.join(where)} ORDER BY {_MOMENT} DESC, c.id DESC LIMIT {bind(limit)}",
+        f" WHERE {' AND '.join(where)} ORDER BY {moment} DESC, c.id DESC LIMIT {bind(limit)}",
         *values,
     )
-    return [ChatRow(*row) for row in rows]
+    position = before[2] if before else rows[0][0] if rows else 0
+    return [ChatRow(*row[1:]) for row in rows], position
+
+
+def _moment_as_of(position: str) -> str:
+    """Give when the last message was sent that stood in the record by then."""
+    return (
+        f"CASE WHEN c.last_position <= {position} THEN {_MOMENT} ELSE COALESCE("
+        f"(SELECT u.at FROM message u WHERE u.chat_id = c.id AND u.position <= {position}"
+        " AND (p.until_seq IS NULL OR u.seq <= p.until_seq) ORDER BY u.seq DESC LIMIT 1),"
+        " c.created_at) END"
+    )
 
 
 async def participants_of(session: Session, chat_ids: Sequence[int]) -> dict[int, list[Row]]:
