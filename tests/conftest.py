@@ -160,8 +160,13 @@ def empty_world(make_world: MakeWorld) -> World:
 @pytest.fixture
 def sqlite_world(furnished: Furnished, tmp_path: Path) -> Iterator[World]:
     """The running firm on SQLite alone, for what no database has a say in."""
+    yield from on_sqlite(furnished, tmp_path)
+
+
+def on_sqlite(furnished: Furnished, directory: Path) -> Iterator[World]:
+    """Give a copy of the firm on SQLite, running until the iterator goes on."""
     model, cast = furnished.of("sqlite", str)
-    shutil.copytree(model.data_dir, tmp_path / "data")
-    world = World(replace(model, data_dir=tmp_path / "data"), cast)
+    shutil.copytree(model.data_dir, directory / "data")
+    world = World(replace(model, data_dir=directory / "data"), cast)
     yield world
     world.close()

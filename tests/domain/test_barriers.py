@@ -77,6 +77,22 @@ def test_a_barrier_is_made_listed_and_lifted(world: World) -> None:
     refuse(world, "RN008", f"{BARRIERS}/destroy", group_uuid=desk, other_group_uuid=cast.team)
 
 
+def test_nobody_from_beyond_a_barrier_comes_to_look_after_the_default_group(world: World) -> None:
+    cast = world.cast
+    default = {"group_uuid": cast.default_group}
+    post(world, REMOVE, **default, entity_user_xref_uuids=[cast.miriam.uuid])
+    desk = make(world, "Trading desk", cast.miriam)
+    raise_barrier(world, desk, cast.default_group)
+    person = {"enum_profile_id": 4, "first_name": "Ada", "primary_email": "ada@example.com"}
+    refuse(world, "RB020", f"{ENTITY}/entity-memberships/create", **person)
+    george = {"entity_user_xref_uuid": cast.george.uuid}
+    post(world, f"{ENTITY}/entity-memberships/destroy", **george)
+    refuse(world, "RB020", f"{ENTITY}/entity-memberships/restore", **george)
+    post(world, ADD, **default, entity_user_xref_uuids=[cast.olga.uuid])
+    post(world, f"{ENTITY}/entity-memberships/create", **person)
+    post(world, f"{ENTITY}/entity-memberships/restore", **george)
+
+
 def test_a_barrier_needs_two_groups_of_the_organisation(world: World) -> None:
     cast = world.cast
     for path in (f"{BARRIERS}/create", f"{BARRIERS}/destroy"):

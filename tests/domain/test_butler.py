@@ -224,6 +224,21 @@ def test_an_audience_that_cannot_be_is_refused(
     nothing_said(world, speak(world, **to), code, status)
 
 
+@pytest.mark.parametrize(
+    ("audience", "place"),
+    [
+        ({"group_uuids": ["no uuid"]}, "/audience/group_uuids/0"),
+        ({"enum_profile_ids": [4, 6]}, "/audience/enum_profile_ids/1"),
+        ({"enum_profile_ids": ["4"]}, "/audience/enum_profile_ids/0"),
+    ],
+)
+def test_what_is_wrong_with_an_audience_is_pointed_at(
+    world: World, audience: dict[str, Any], place: str
+) -> None:
+    body = refused(speak(world, audience=audience), "RB003", 400)
+    assert [error["pointer"] for error in body["errors"]] == [place]
+
+
 def test_a_group_next_door_is_no_group(world: World) -> None:
     rows = world.rows(
         "SELECT g.uuid FROM client_group g JOIN entity e ON e.id = g.entity_id WHERE e.uuid = $1",

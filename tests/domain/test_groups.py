@@ -168,7 +168,11 @@ def test_an_identifier_selects_where_no_uuid_is_given(world: World) -> None:
     assert group(world, uuid)["name"] == "Moved"
     refuse(world, "RN002", f"{GROUPS}/update", identifier="G-1", name="Gone")
     refuse(world, "RB002", f"{GROUPS}/update", name="Which")
-    post(world, f"{GROUPS}/update", identifier="G-2", new_identifier="")
+    both = {"group_uuid": uuid, "identifier": "G-2", "new_identifier": "G-3"}
+    refuse(world, "RB003", f"{GROUPS}/update", **{**both, "identifier": "G-1"})
+    post(world, f"{GROUPS}/update", **both)
+    assert group(world, uuid)["identifier"] == "G-3"
+    post(world, f"{GROUPS}/update", identifier="G-3", new_identifier="")
     assert group(world, uuid)["identifier"] is None
 
 
@@ -427,7 +431,7 @@ def test_groups_are_paged_and_streamed(world: World, monkeypatch: pytest.MonkeyP
             break
         params["cursor"] = page["next_cursor"]
     assert pages == everything
-    for cursor in ("x", "bnVsbA==", "WzEsMl0=", "Wy0xXQ==", "WzEuNV0=", "é"):
+    for cursor in ("x", "!WzFd", "bnVsbA==", "WzEsMl0=", "Wy0xXQ==", "WzEuNV0=", "é"):
         refused(
             world.get(f"{GROUPS}/list", key=world.cast.system, params={"cursor": cursor}), "RB003"
         )

@@ -114,7 +114,8 @@ def test_a_formula_is_text_and_comes_in_again_as_it_went_out() -> None:
         out = sheets.lines([["First Name", "Email"], [text, "a@example.com"]])
         (row,) = read(out).rows
         assert row.cells["first_name"] == text
-    assert sheets.cell("=1+1") == "'=1+1"
+    for sign in "=+-@\t\r\n＝＋－＠":  # noqa: RUF001 - spreadsheets take the wide ones as well
+        assert sheets.cell(f"{sign}1+1") == f"'{sign}1+1"
     assert sheets.cell("plain") == "plain"
 
 
@@ -135,6 +136,8 @@ def test_what_is_no_file_of_the_kind_is_refused_in_words() -> None:
     assert refusal(b"PK\x03\x04rest").startswith("RB016 file is a spreadsheet")
     assert "no CSV from line 2" in refusal('First Name,Email\nA,"never ends\n')
     assert "no CSV from line 2" in refusal(f"First Name,Email\nA,{'x' * 200_000}\n")
+    assert "line 3 holds a NUL" in refusal("First Name,Email\nA,a@b\nB\0,b@b\n")
+    assert "line 1 holds a NUL" in refusal("First Name,Email\nA,a@b\n".encode("utf-16-le"))
     with pytest.raises(Refusal, match="kind is none of"):
         import_files.kind_of("chats")
 

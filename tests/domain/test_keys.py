@@ -445,7 +445,7 @@ def test_a_key_is_listed_without_its_secret(world: World) -> None:
         name="Notes",
         permissions=["can_read_chat", "can_export", "can_export"],
         member_uuid=cast.tomas.uuid.upper(),
-        cidr_blocks=[" 10.1.2.3/8 ", "::1"],
+        cidr_blocks=[" 10.1.2.3/8 ", "::1", "::ffff:10.4.5.6/104"],
         expires_at=expires,
         rate_limit="007/10",
     )
@@ -740,6 +740,11 @@ BLOCKS: list[tuple[str, str, bool]] = [
     ("0.0.0.0/0", "203.0.113.5", True),
     ("0.0.0.0/0", "2001:db8::1", False),
     ("::/0", "2001:db8::1", True),
+    ("::ffff:10.1.2.3", "10.1.2.3", True),
+    ("::ffff:10.1.2.3", "10.1.2.4", False),
+    ("::ffff:a00:0/104", "10.255.0.1", True),
+    ("::ffff:0:0/96", "203.0.113.5", True),
+    ("::ffff:0:0/95", "203.0.113.5", False),
 ]
 
 

@@ -145,6 +145,16 @@ def test_beside_a_uuid_the_identifier_is_the_new_one_and_without_it_says_which_m
     assert edit(world, "update", cast.priya, new_identifier="")["identifier"] is None
 
 
+def test_an_identifier_beside_uuid_and_new_one_says_which_member_too(world: World) -> None:
+    cast = world.cast
+    both = {"identifier": "CL-1", "new_identifier": "CL-9"}
+    refuse(world, "RB003", "update", cast.george, **both)
+    assert edit(world, "update", cast.priya, **both)["identifier"] == "CL-9"
+    refuse(world, "RB003", "update", cast.priya, **both)
+    same = {"identifier": "CL-7", "new_identifier": "CL-7"}
+    assert edit(world, "update", cast.priya, **same)["identifier"] == "CL-7"
+
+
 def test_an_identifier_in_use_is_refused_an_inactive_members_too(world: World) -> None:
     cast = world.cast
     set_member_state(world, cast.george, "inactive")

@@ -151,15 +151,21 @@ def test_empty_identifiers_and_phones_are_none(sqlite_world: World) -> None:
 def test_absent_and_null_are_the_same(sqlite_world: World) -> None:
     body = create(
         sqlite_world,
+        last_name=None,
+        job_title=None,
         identifier=None,
         primary_phone_number=None,
         group_uuids=None,
         created_by_entity_user_xref_uuid=None,
+        send_invitation=None,
         invitation_message=None,
         new_group_name=None,
         new_group_entity_user_xref_uuids=None,
     )
     assert body["group_uuid"] is None
+    made = body["entity_membership"]
+    assert (made["last_name"], made["job_title"]) == ("", "")
+    assert made["invitation"]["state"] == "not_sent"
 
 
 def test_a_member_who_is_gone_is_not_shown(sqlite_world: World) -> None:
@@ -213,6 +219,36 @@ def test_the_first_administrator_joins_a_default_group_without_staff(world: Worl
     added = [e for e in world.entries(cast.firm, before) if e["type"] == "group.member_added"]
     assert added[0]["entity_user_xref_uuid"] == cast.miriam.uuid
     assert cast.default_group in groups_of(world, cast.miriam.uuid)
+
+
+def test_groups_and_their_staff_have_changed_when_a_new_member_came(world: World) -> None:
+    cast = world.cast
+
+    def changed(path: str, names: str) -> set[str]:
+        at = {"updated_since": times.wire(since)} if names == "entity_memberships" else {}
+        found = accepted(world.get(f"{ENTITY}/{path}/list", key=cast.system, params=at))[names]
+        return {
+            one.get("group_uuid") or one["entity_user_xref_uuid"]
+            for one in found
+            if one["updated_at"] >= times.wire(since)
+        }
+
+    since = times.now()
+    made = create(
+        world,
+        group_uuids=[cast.team],
+        new_group_name="Team",
+        new_group_entity_user_xref_uuids=[cast.olga.uuid],
+    )
+    newcomer = made["entity_user_xref_uuid"]
+    assert changed("entity-memberships", "entity_memberships") == {newcomer, cast.olga.uuid}
+    assert changed("groups", "groups") == {cast.team, made["group_uuid"]}
+    out = {"group_uuid": cast.default_group, "entity_user_xref_uuids": [cast.miriam.uuid]}
+    accepted(world.post(f"{ENTITY}/groups/group-members/destroy", key=cast.system, json=out))
+    since = times.now()
+    newcomer = create(world, primary_email="two@example.com")["entity_user_xref_uuid"]
+    assert changed("entity-memberships", "entity_memberships") == {newcomer, cast.miriam.uuid}
+    assert changed("groups", "groups") == {cast.default_group}
 
 
 def test_without_an_active_administrator_the_default_group_takes_no_client(world: World) -> None:
@@ -304,6 +340,25 @@ def test_v2_refuses_people_who_are_not_there(world: World) -> None:
         ("no uuid", "RB003"),
     ):
         refuse(world, code, new_group_name="Team", new_group_entity_user_xref_uuids=[uuid])
+
+
+def test_a_call_makes_no_more_than_500_changes(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast = sqlite_world.cast
+    monkeypatch.setattr("onrecord.domain.groups.ENTRIES_MOST", 4)
+    team: dict[str, Any] = {
+        "new_group_name": "Team",
+        "new_group_entity_user_xref_uuids": [cast.tomas.uuid],
+    }
+    more = [cast.tomas.uuid, cast.olga.uuid]
+    body = refuse(sqlite_world, "RB003", **{**team, "new_group_entity_user_xref_uuids": more})
+    assert body["errors"][0]["pointer"] == "/new_group_entity_user_xref_uuids"
+    body = refuse(
+        sqlite_world, "RB003", group_uuids=[f"{number:08d}{STRANGER[8:]}" for number in range(4)]
+    )
+    assert body["errors"][0]["pointer"] == "/group_uuids"
+    create(sqlite_world, **team)
 
 
 def test_a_new_group_name_of_white_space_is_refused(sqlite_world: World) -> None:
@@ -415,6 +470,12 @@ def test_a_refusal_names_the_field(sqlite_world: World) -> None:
     assert body["errors"] == [{"pointer": "/first_name", "detail": "needs at least 1 character"}]
     body = refuse(sqlite_world, "RB003", group_uuids=["x", 1])
     assert body["errors"][0]["pointer"] == "/group_uuids/1"
+    body = refuse(sqlite_world, "RB003", new_group_name="  ")
+    assert body["errors"][0]["pointer"] == "/new_group_name"
+    body = refuse(
+        sqlite_world, "RB003", new_group_name="Team", new_group_entity_user_xref_uuids=["x"]
+    )
+    assert body["errors"][0]["pointer"] == "/new_group_entity_user_xref_uuids/0"
 
 
 @pytest.mark.parametrize("field", ["enum_profile_id", "first_name", "primary_email"])

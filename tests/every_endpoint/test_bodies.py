@@ -111,7 +111,7 @@ def test_a_bad_body_is_refused_in_words(world: World, row: Endpoint) -> None:
     for name, content in BODIES.items():
         if name in {"empty", "many names"} and row.takes is Nothing:
             continue  # neither says anything, and the call is made
-        response = make(world, row, key, acting=acting, json=None, content=content)
+        response = make(world, row, key, acting=acting, json=None, content=content, headers=JSON)
         documented(row, response, success=False)
         expected = {
             "too large": {"RB024"},
@@ -241,6 +241,20 @@ def test_a_strange_parameter_is_no_failure(world: World, row: Endpoint) -> None:
             params = {**good(world, row).params, name: value}
             documented(row, make(world, row, key, acting=acting, params=params))
     assert row.writes or digests(world) == before
+
+
+@pytest.mark.parametrize("row", GETS, ids=lambda row: row.path)
+def test_a_parameter_given_twice_is_refused(sqlite_world: World, row: Endpoint) -> None:
+    key, acting = of(sqlite_world, row)
+    request = good(sqlite_world, row)
+    for name, value in request.params.items():
+        params = {**request.params, name: [value, value]}
+        response = make(sqlite_world, row, key, acting=acting, params=params)
+        assert name in refused(response, "RB003", 400)["detail"]
+    if "cursor" in row.takes.__struct_encode_fields__:
+        params = {**request.params, "cursor": ["", ""]}
+        response = make(sqlite_world, row, key, acting=acting, params=params)
+        assert "cursor" in refused(response, "RB003", 400)["detail"]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method} {row.path}")

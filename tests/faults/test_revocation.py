@@ -123,11 +123,11 @@ def test_the_old_secret_of_a_rotated_key_opens_nothing_from_then_on(scene: Scene
 def test_a_rotated_key_works_on_with_its_old_secret_for_the_overlap_and_no_longer(
     scene: Scene,
 ) -> None:
+    world, key = scene.world, scene.key
     with scene.load() as load:
         load.until(30)
-        command = ["key", "rotate", "--key", scene.key.api_key, "--overlap-seconds", "3"]
         began = time.monotonic()
-        command_line(scene.world.settings, *command)
+        world.work(world.cast.firm, lambda work: keys.rotate(work, key.api_key, 3))
         done = time.monotonic()
         load.until(30, since=done)
         load.until(30, since=done + 3)

@@ -174,14 +174,24 @@ class Told(ToldAccounts):
     def _member_joined(self, entry: dict[str, Any], _: dict[str, Any]) -> None:
         member = entry["entity_user_xref_uuid"]
         assert self.members[member]["state"] == "pending"
-        assert entry["account_uuid"] not in self.joined.values()
         self.members[member]["state"] = "active"
         self.joined[member] = entry["account_uuid"]
+        self._check_is_here_once(member)
         self._check_administrators()
 
         if member in self.invitations:
             assert self.invitations[member] != "revoked"
             self.invitations[member] = "accepted"
+
+    def _check_is_here_once(self, member: str) -> None:
+        """Whose membership has ended may come back as another member, but not as two."""
+        account = self.joined.get(member)
+        here = [
+            uuid
+            for uuid, its_account in self.joined.items()
+            if its_account == account and self.members[uuid]["state"] != "inactive"
+        ]
+        assert account is None or here == [member]
 
     # -- invitations and terms
 
@@ -264,6 +274,7 @@ class Told(ToldAccounts):
             if chat.butler_of is None and chat.state != "discarded"
         )
         self._becomes(entry, "inactive", entry["data"]["state"])
+        self._check_is_here_once(member)
 
     def _member_avatar_changed(self, entry: dict[str, Any], parts: dict[str, Any]) -> None:
         has_avatar = entry["data"]["has_avatar"]

@@ -38,8 +38,10 @@ def test_any_offset_names_one_moment(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "now", "2026-11-22", "2026-11-22T10:00:00", "2026-13-01T00:00:00Z", "1", "a\x00"]
-)
+    "text",
+    ["", "now", "2026-11-22", "2026-11-22T10:00:00", "2026-13-01T00:00:00Z", "1", "a\x00",
+     "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"],
+)  # fmt: skip
 def test_what_names_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         times.read(text)

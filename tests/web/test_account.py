@@ -234,6 +234,23 @@ def test_an_email_is_changed_by_a_code_to_the_new_one_and_the_old_one_is_told(wo
     assert rows == [(tomas.email,)], "the organisation's layer is not the account's"
 
 
+def test_what_is_on_its_way_to_the_old_email_dies_with_it(world: World) -> None:
+    tomas, new = world.cast.tomas, "tomas@example.net"
+    browser = signed_in(world, tomas)
+    forgotten(world, username(tomas))
+    link = {"token": link_of(world, tomas.email), "password": NEW_PASSWORD}
+    begun = begin(world, tomas)
+    code = world.mailed(tomas.email)
+    body = {"email": new, "password": PASSWORD}
+    asked = accepted(world.post(f"{ACCOUNT}/email/change", key=browser, json=body))
+    answer = {"challenge": asked["challenge"], "code": world.mailed(new)}
+    accepted(world.post(f"{ACCOUNT}/email/confirm", key=browser, json=answer))
+    refused(confirm(world, begun["challenge"], code), "RU010", 401)
+    refused(world.post(f"{ACCOUNT}/password/reset", json=link), "RU010", 401)
+    begun = begin(world, tomas)
+    accepted(confirm(world, begun["challenge"], world.mailed(new)))
+
+
 def account(world: World, browser: Browser) -> dict[str, object]:
     """Give the account that is signed in."""
     shown: dict[str, object] = accepted(world.get(f"{APP}/session", key=browser))["account"]

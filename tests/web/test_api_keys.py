@@ -112,6 +112,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"expires_at": "2020-01-01T00:00:00Z"}, "RB003"),
     ({"expires_at": "2100-01-01T00:00:00"}, "RB003"),
     ({"expires_at": "tomorrow"}, "RB003"),
+    ({"expires_at": "9999-12-31T23:59:59-14:00"}, "RB003"),
     ({"rate_limit": "0/10"}, "RB003"),
     ({"rate_limit": "fast"}, "RB003"),
     ({"rate_limit": f"{'9' * 5000}/1"}, "RB003"),

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import httpx
@@ -13,7 +14,7 @@ from onrecord.proof import one_file
 from onrecord.web.docs import ASSETS, NAVIGATION, REDIRECTS, VERIFIER
 from onrecord.web.openapi import PAGES, TAGS
 from onrecord.web.rows import ROWS
-from tests.conftest import MakeWorld
+from tests.conftest import Furnished, MakeWorld, on_sqlite
 from tests.world import World, accepted
 
 PAGE_PATHS = [f"/docs/{name}" if name else "/docs" for name in NAVIGATION]
@@ -24,6 +25,12 @@ RELEASED = {
     "swagger-ui.css": "9e576f8322132c76949da47f9bb53c891373c303ea3a761ff548ffc9de50a98c",
     "favicon-32x32.png": "3ed612f41e050ca5e7000cad6f1cbe7e7da39f65fca99c02e99e6591056e5837",
 }
+
+
+@pytest.fixture(scope="module")
+def sqlite_world(furnished: Furnished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for the whole file: it is only read, and a server makes each page once."""
+    yield from on_sqlite(furnished, tmp_path_factory.mktemp("docs"))
 
 
 class Seen(HTMLParser):

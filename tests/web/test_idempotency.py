@@ -259,6 +259,24 @@ def test_after_a_day_the_answer_is_forgotten(world: World) -> None:
     assert world.rows("SELECT * FROM idempotency") == []
 
 
+def test_answers_are_kept_for_a_day_and_those_to_persons_for_a_week(world: World) -> None:
+    cast = world.cast
+    chat = {"chat_uuid": start(world), "text": "kept"}
+    browser = world.session(cast.tomas)
+    sdk = world.embedded(cast.tomas)
+    for days, how in (
+        (1, {"key": cast.master, "on_behalf_of": cast.tomas}),
+        (7, {"key": browser}),
+        (7, {"key": sdk}),
+    ):
+        for path, body in ((SEND, chat), (CHATS, {"entity_user_xref_uuids": [cast.priya.uuid]})):
+            world.change(cast.firm, "DELETE FROM idempotency")
+            accepted(world.post(path, json=body, headers=named("kept"), **how))
+            ((until,),) = world.rows("SELECT until FROM idempotency")
+            left = until - times.now()
+            assert 0 <= days * 86_400 * times.SECOND - left < 60 * times.SECOND
+
+
 def test_a_replay_needs_a_key_that_still_works(world: World) -> None:
     cast = world.cast
     accepted(world.post(CREATE, key=cast.system, json=person(), headers=named("once")))

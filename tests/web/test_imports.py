@@ -241,6 +241,19 @@ def test_the_first_administrator_joins_a_default_group_without_staff_once_for_al
     assert added[1:] == [row["entity_user_xref_uuid"] for row in rows[1:]]
 
 
+def test_a_default_group_that_nobody_may_look_after_refuses_its_rows_alone(world: World) -> None:
+    cast, key = world.cast, world.cast.system
+    out = {"group_uuid": cast.default_group, "entity_user_xref_uuids": [cast.miriam.uuid]}
+    accepted(world.post(f"{ENTITY}/groups/group-members/destroy", key=key, json=out))
+    desk = {"name": "Desk", "entity_user_xref_uuids": [cast.miriam.uuid]}
+    made = accepted(world.post(f"{ENTITY}/groups/create", key=key, json=desk))
+    body = {"group_uuid": made["group_uuid"], "other_group_uuid": cast.default_group}
+    accepted(world.post(f"{ENTITY}/barriers/create", key=key, json=body))
+    file = f"First Name,Email,Group UUID\nA,a@example.com,\nB,b@example.com,{cast.team}\n"
+    assert outcomes(run(world, "clients", file, dry_run="true")) == ["RB020", "created"]
+    assert outcomes(run(world, "clients", file)) == ["RB020", "created"]
+
+
 def test_staff_on_both_sides_of_a_barrier_are_refused_alone(world: World) -> None:
     cast, key = world.cast, world.cast.system
     made = world.post(f"{ENTITY}/groups/create", key=key, json={"name": "Desk"})

@@ -15,6 +15,7 @@ from onrecord.model.access import CLIENT, STAFF
 from onrecord.store.work import Work
 from tests.cast import PASSWORD
 from tests.faults import records
+from tests.signing import signed_in
 from tests.world import CHAT, ENTITY, World, accepted, refused
 
 APP = "/app-service/api"
@@ -505,6 +506,72 @@ def test_an_account_that_exists_joins_with_its_session(outbox: World) -> None:
     assert member["state"] == "pending"
 
 
+def test_whose_membership_has_ended_comes_back_as_a_new_member_or_the_old_one(
+    outbox: World,
+) -> None:
+    cast = outbox.cast
+    members_at = f"{ENTITY}/entity-memberships"
+
+    def change(path: str, **body: Any) -> httpx.Response:
+        return outbox.post(f"{members_at}/{path}", key=cast.system, json=body)
+
+    priya = {"entity_user_xref_uuid": cast.priya.uuid}
+    browser = signed_in(outbox, cast.priya)
+    accepted(change("destroy", **priya))
+    accepted(change("emails/update", **priya, primary_email="before@example.com"))
+    again = invite(outbox, first_name="Priya", primary_email=cast.priya.email)
+    browser.person = None
+    body = {"token": token_in(kept(outbox)[0]), "accept_terms": True}
+    begun = accepted(outbox.post(f"{APP}/invitations/accept", key=browser, json=body))
+    deliver(outbox)
+    code = {"challenge": begun["challenge"], "code": kept(outbox)[0]["code"]}
+    done = accepted(outbox.post(f"{APP}/invitations/confirm", json=code))
+    assert done["entity_user_xref_uuid"] == again["entity_user_xref_uuid"]
+    assert "another member" in refused(change("restore", **priya), "RB019", 400)["detail"]
+    accepted(change("destroy", entity_user_xref_uuid=again["entity_user_xref_uuid"]))
+    assert accepted(change("restore", **priya))["entity_membership"]["state"] == "active"
+    refused(change("restore", entity_user_xref_uuid=again["entity_user_xref_uuid"]), "RB019", 400)
+
+
+@pytest.mark.parametrize("how", ["sign-out", "account/devices/end-others", "sign-in"])
+def test_a_session_that_is_over_joins_nobody_and_opens_no_other(outbox: World, how: str) -> None:
+    invite(outbox)
+    lena = outbox.cast.lena
+    browser, other = signed_in(outbox, lena), signed_in(outbox, lena)
+    browser.person = other.person = None
+    body = {"token": token_in(kept(outbox)[0]), "accept_terms": True}
+    begun = accepted(outbox.post(f"{APP}/invitations/accept", key=browser, json=body))
+    right = {"challenge": begun["challenge"], "code": outbox.mailed("nell@example.com")}
+    if how == "sign-in":
+        signed_in(outbox, lena, browser)
+    else:
+        by = browser if how == "sign-out" else other
+        accepted(outbox.post(f"{APP}/{how}", key=by, json={}))
+    response = outbox.post(f"{APP}/invitations/confirm", json=right)
+    refused(response, "RU010", 401)
+    assert "set-cookie" not in response.headers
+
+
+def test_accepting_looks_at_the_cookie_whatever_token_comes_beside(outbox: World) -> None:
+    invite(outbox)
+    lena = signed_in(outbox, outbox.cast.lena)
+    body = {"token": token_in(kept(outbox)[0]), "accept_terms": True}
+    headers = {**lena.headers, **outbox.cast.sdk.headers}
+    accepted(outbox.post(f"{APP}/invitations/accept", headers=headers, json=body))
+    assert (
+        outbox.rows("SELECT account_id FROM challenge ORDER BY id DESC")[0]
+        == (outbox.rows("SELECT account_id FROM member WHERE uuid = $1", outbox.cast.lena.uuid)[0])
+    )
+
+
+def test_a_link_sends_only_so_many_codes(outbox: World) -> None:
+    invite(outbox)
+    token = token_in(kept(outbox)[0])
+    for _ in range(10):
+        accepted(accept(outbox, token))
+    refused(accept(outbox, token, username="nell.other"), "RU029", 429)
+
+
 def test_without_a_session_a_user_name_and_a_password_are_needed(outbox: World) -> None:
     invite(outbox)
     token = token_in(kept(outbox)[0])
@@ -596,7 +663,9 @@ def test_a_code_of_an_invitation_that_was_revoked_meanwhile_joins_nobody(outbox:
 
 @pytest.mark.parametrize("token", ["no such token", "x" * 43, "\N{SNOWMAN}"])
 def test_a_token_that_is_none_says_so(outbox: World, token: str) -> None:
-    refused(outbox.get(f"{APP}/invitations", params={"token": token}), "RU010", 401)
+    response = outbox.get(f"{APP}/invitations", params={"token": token})
+    refused(response, "RU010", 401)
+    assert response.headers["referrer-policy"] == "no-referrer"
     refused(accept(outbox, token), "RU010", 401)
 
 
@@ -612,6 +681,15 @@ def test_guessing_tokens_is_slowed_down(outbox: World) -> None:
         )
     )
     assert {answer.status_code for answer in answers} == {401, 429}
+
+
+def test_trying_out_user_names_with_a_link_is_slowed_down(outbox: World) -> None:
+    invite(outbox)
+    token = token_in(kept(outbox)[0])
+    for _ in range(100):
+        refused(accept(outbox, token, username="tomas.hartley"), "RB013", 400)
+    refused(accept(outbox, token, username="tomas.hartley"), "RU029", 429)
+    accepted(accept(outbox, token))
 
 
 def test_whoever_is_activated_by_the_operator_has_no_link_any_more(outbox: World) -> None:

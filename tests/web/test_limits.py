@@ -9,7 +9,7 @@ from onrecord.model.errors import Refusal
 from onrecord.web import limits
 from onrecord.web.limits import Limits, Windows
 from tests.cast import ApiKey, make_key
-from tests.world import ENTITY, World, accepted, refused
+from tests.world import CHAT, ENTITY, World, accepted, refused
 
 WHOAMI = f"{ENTITY}/whoami"
 STRANGER = ApiKey(Kind.SYSTEM, "", "ork-stranger", "secret", "")
@@ -100,6 +100,37 @@ def test_a_refused_body_counts_as_a_request_too(sqlite_world: World) -> None:
     refused(response, "RB001", 400)
     assert "ratelimit" in response.headers
     refused(world.get(WHOAMI, key=key), "RU029", 429)
+
+
+def test_what_a_key_may_not_do_counts_as_a_request_too(world: World) -> None:
+    key = world.run(
+        make_key(world.app, world.cast.firm, Kind.SYSTEM, permissions=[], rate_limit="2/60")
+    )
+    response = world.get(f"{ENTITY}/events", key=key)
+    refused(response, "RF732", 403)
+    assert response.headers["ratelimit"].startswith('"key";r=1;')
+    refused(world.get(f"{CHAT}/chats", key=key), "RF008", 403)
+    response = world.get(f"{ENTITY}/events", key=key)
+    refused(response, "RU029", 429)
+    assert int(response.headers["retry-after"]) >= 1
+    refused(world.get(WHOAMI, key=key), "RU029", 429)
+
+
+def test_who_has_a_key_and_may_not_use_it_does_not_use_up_its_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FAILURES", (1, 60))
+    blocks = ["127.0.0.1"]
+    key = world.run(
+        make_key(world.app, world.cast.firm, Kind.SYSTEM, cidr_blocks=blocks, rate_limit="1/60")
+    )
+    guessed = {**key.headers, "X-SYS-API-KEY-SECRET": "guessed"}
+    for code, status in (("RU001", 401), ("RU029", 429), ("RU029", 429)):
+        refused(world.get(WHOAMI, key=key, client="203.0.113.9"), "RU004", 401)
+        response = world.get(WHOAMI, headers=guessed)
+        refused(response, code, status)
+        assert "key" not in response.headers.get("ratelimit", "")
+    accepted(world.get(WHOAMI, key=key))
 
 
 def test_a_key_with_a_limit_of_its_own_keeps_to_it(sqlite_world: World) -> None:

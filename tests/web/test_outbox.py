@@ -83,6 +83,7 @@ def test_the_page_shows_them_and_runs_nothing(outbox: World) -> None:
         {**HOME, "forwarded": "for=127.0.0.1"},
         {**HOME, "x-real-ip": "127.0.0.1"},
         {**HOME, "via": "1.1 proxy"},
+        *({**HOME, f"{name}-ip": "::1"} for name in ("true-client", "x-client", "cf-connecting")),
     ],
 )
 def test_it_is_not_there_for_whoever_comes_by_another_name_or_through_a_proxy(

@@ -142,6 +142,25 @@ def test_a_token_is_given_back_by_signing_out(world: World) -> None:
     assert token.token not in repr(world.rows("SELECT * FROM part"))
 
 
+def test_giving_a_token_back_leaves_the_session_of_the_web_app_beside_it(world: World) -> None:
+    response = world.post(SIGN_OUT, key=token_for(world), json={})
+    assert accepted(response) == {}
+    assert "set-cookie" not in response.headers
+    response = world.post(SIGN_OUT, key=world.session(world.cast.tomas), json={})
+    assert "Max-Age=0" in response.headers["set-cookie"]
+
+
+def test_a_token_lives_no_longer_than_the_key_that_made_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, end = times.now, times.now() + 60 * times.SECOND
+    key = world.run(make_key(world.app, world.cast.firm, Kind.SYSTEM, expires_at=end))
+    token = token_for(world, key=key)
+    accepted(world.get(f"{CHAT}/chats", key=token))
+    monkeypatch.setattr(times, "now", lambda: real() + 61 * times.SECOND)
+    refused(world.get(f"{CHAT}/chats", key=token), "RU010", 401)
+
+
 def test_tokens_end_with_the_key_that_made_them(world: World) -> None:
     key = world.run(make_key(world.app, world.cast.firm, Kind.SYSTEM))
     token = token_for(world, key=key)

@@ -165,6 +165,19 @@ def test_unknown_fields_are_ignored_and_named(world: World) -> None:
     assert "evil" not in response.headers
 
 
+def test_unknown_fields_of_an_inner_object_are_named_too(world: World) -> None:
+    cast = world.cast
+    audience = {"enum_profile_ids": [3], "group_uuid": "x", "a,b": 1}
+    response = world.post(
+        f"{CHAT}/chats/butler-says/send-text",
+        key=cast.master,
+        json={"text": "hello", "audience": audience, "when": "now"},
+    )
+    accepted(response)
+    named = response.headers["ignored-fields"].split(", ")
+    assert named == ["when", "audience.group_uuid", "audience.a_b"]
+
+
 def test_at_most_twenty_unknown_fields_are_named(sqlite_world: World) -> None:
     cast = sqlite_world.cast
     fields = {f"f{number}": 0 for number in range(30)}
@@ -332,6 +345,21 @@ def test_json_is_taken_and_nothing_else(sqlite_world: World, kind: str, *, taken
         refused(response, "RB026", 415)
 
 
+@pytest.mark.parametrize("path", [CREATE, f"{CHAT}/chats/attachments/upload"])
+def test_a_compressed_body_is_not_taken(sqlite_world: World, path: str) -> None:
+    key = sqlite_world.cast.system if path == CREATE else sqlite_world.cast.user
+    for coding in ("gzip", "GZIP", "identity, br"):
+        headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+        response = sqlite_world.post(path, key=key, content=PERSON, headers=headers)
+        assert "compressed" in refused(response, "RB026", 415)["detail"]
+        assert response.headers["accept-encoding"] == "identity"
+    headers = {"Content-Encoding": "Identity"}
+    response = sqlite_world.post(
+        CREATE, key=sqlite_world.cast.system, content=PERSON, headers=headers
+    )
+    accepted(response)
+
+
 def test_a_body_without_a_content_type_is_taken_as_json(sqlite_world: World) -> None:
     accepted(sqlite_world.post(CREATE, key=sqlite_world.cast.system, content=PERSON))
 
@@ -477,6 +505,52 @@ def test_a_refused_body_is_explained_in_words(
         content=content,
     )
     assert response.json()["detail"] == detail
+
+
+def test_a_value_that_is_none_of_a_few_is_refused_in_words(sqlite_world: World) -> None:
+    cast = sqlite_world.cast
+    params = {"chat_uuid": cast.team, "format": "docx"}
+    path = f"{CHAT}/chats/export"
+    response = sqlite_world.get(path, key=cast.master, on_behalf_of=cast.tomas, params=params)
+    assert refused(response, "RB003", 400)["detail"] == "format cannot be 'docx'"
+
+
+def test_headers_given_twice_are_never_one_of_the_two(world: World) -> None:
+    cast = world.cast
+    both = [("on-behalf-of", cast.tomas.uuid), ("on-behalf-of", cast.ingrid.uuid)]
+    for lines in (both, both[::-1]):
+        refused(world.get(f"{CHAT}/chats", key=cast.master, headers=lines), "RF004", 403)
+    name, value = next(iter(cast.system.headers.items()))
+    refused(world.get(WHOAMI, key=cast.system, headers=[(name, "x")]), "RU001", 401)
+    refused(world.get(WHOAMI, headers=[(name, "x"), *cast.system.headers.items()]), "RU001", 401)
+    assert value not in ("", "x")
+    twice = [("X-Request-Id", "a"), ("X-Request-Id", "b")]
+    assert world.get("/livez", headers=twice).headers["x-request-id"] == "a, b"
+
+
+def test_a_session_may_send_its_cookies_in_several_lines(sqlite_world: World) -> None:
+    browser = sqlite_world.session(sqlite_world.cast.tomas)
+    lines = [*browser.headers.items(), ("Cookie", "theme=dark")]
+    accepted(sqlite_world.get(f"{CHAT}/chats", headers=lines))
+
+
+@pytest.mark.parametrize("first", ["tomas", "ingrid"])
+def test_two_acting_members_in_the_query_are_refused(world: World, first: str) -> None:
+    cast = world.cast
+    uuids = [cast.tomas.uuid, cast.ingrid.uuid]
+    query = "&".join(f"on-behalf-of={one}" for one in (uuids if first == "tomas" else uuids[::-1]))
+    refused(world.get(f"{CHAT}/chats?{query}", key=cast.master), "RF004", 403)
+    same = f"on-behalf-of={uuids[0]}&on-behalf-of={uuids[0].upper()}"
+    accepted(world.get(f"{CHAT}/chats?{same}", key=cast.master, on_behalf_of=cast.tomas))
+
+
+def test_a_verdict_on_a_key_in_headers_is_none_on_the_same_key_as_a_bearer(world: World) -> None:
+    key = world.cast.system
+    accepted(world.get(WHOAMI, key=key))
+    bearer = {"Authorization": f"Bearer {key.api_key}.{key.secret}"}
+    for _ in range(2):
+        refused(world.get(WHOAMI, headers=bearer), "RF008", 403)
+    accepted(world.get(WHOAMI, key=key))
 
 
 def test_a_wrong_kind_of_key_is_told_which_kinds_are_right(sqlite_world: World) -> None:

@@ -1,5 +1,6 @@
 """Signing in: the password, then a code; sessions and what they open; how all of it ends."""
 
+import json as jsons
 from typing import Any
 
 import pytest
@@ -229,6 +230,48 @@ def test_wrong_codes_lock_the_account_as_wrong_passwords_do(world: World) -> Non
     refused(world.post(f"{APP}/sign-in", json=body), "RU029", 429)
 
 
+def test_codes_asked_for_beforehand_give_no_tries_behind_a_door_that_is_shut(
+    world: World, clock: Clock
+) -> None:
+    tomas = world.cast.tomas
+    waiting = begin(world, tomas)["challenge"], begin(world, tomas)["challenge"]
+    right = {"challenge": begin(world, tomas)["challenge"], "code": world.mailed(tomas.email)}
+    for _ in range(5):
+        refused(confirm(world, waiting[0], "no code"), "RU001", 401)
+    for challenge, code in ((waiting[1], "no code"), (right["challenge"], right["code"])):
+        problem = confirm(world, challenge, code)
+        refused(problem, "RU029", 429)
+        assert int(problem.headers["retry-after"]) <= 30
+    assert world.rows("SELECT failures FROM sign_in_failure") == [(5,)]
+    world.run(world.app.note_counts())
+    told = {entry["data"]["reason"]: entry["data"]["count"] for entry in failed_on_record(world)}
+    assert told == {"code": 5, "locked": 2}
+    clock.move(31)
+    refused(confirm(world, waiting[1], "no code"), "RU001", 401)
+    clock.move(61)
+    accepted(confirm(world, **right))
+
+
+def failed_on_record(world: World) -> list[dict[str, Any]]:
+    """Give the failed sign-ins on record."""
+    entries = world.entries(INSTALLATION_UUID)
+    return [entry for entry in entries if entry["type"] == "sign_in.failed"]
+
+
+def test_only_so_many_codes_are_sent_without_one_coming_back(world: World) -> None:
+    tomas = world.cast.tomas
+    body = {"username": username(tomas), "password": PASSWORD}
+    for _ in range(9):
+        begin(world, tomas)
+    signed_in(world, tomas)
+    for _ in range(10):
+        begin(world, tomas)
+    sent = world.rows("SELECT count(*) FROM challenge")
+    refused(world.post(f"{APP}/sign-in", json=body), "RU029", 429)
+    assert world.rows("SELECT count(*) FROM challenge") == sent
+    signed_in(world, world.cast.ingrid)
+
+
 def test_a_code_of_one_challenge_opens_no_other(world: World) -> None:
     one, other = begin(world, world.cast.tomas), begin(world, world.cast.ingrid)
     code = world.mailed(world.cast.tomas.email)
@@ -299,6 +342,47 @@ def test_a_post_needs_the_csrf_token_and_a_get_does_not(world: World) -> None:
     refused(world.post(f"{CHAT}/chats/create", headers=headers, json=body), "RU003", 401)
     assert world.head(world.cast.firm) == before
     accepted(world.post(f"{CHAT}/chats/create", key=browser, json=body))
+
+
+@pytest.mark.parametrize("path", ["sign-in", "sign-in/confirm", "account/password/forgot"])
+def test_what_takes_no_credential_takes_no_body_that_other_sites_can_send(
+    world: World, path: str
+) -> None:
+    tomas = world.cast.tomas
+    right = {"username": username(tomas), "password": PASSWORD}
+    right |= {"challenge": begin(world, tomas)["challenge"], "code": world.mailed(tomas.email)}
+    body = jsons.dumps(right).encode()
+    forms = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
+    for kind in (None, *forms):  # what a browser sends elsewhere without asking first
+        headers = {} if kind is None else {"Content-Type": kind}
+        response = world.post(f"{APP}/{path}", content=body, headers=headers)
+        refused(response, "RB026", 415)
+        assert "set-cookie" not in response.headers
+    accepted(world.post(f"{APP}/{path}", json=right))
+
+
+def test_a_link_on_another_site_puts_nothing_on_record(world: World) -> None:
+    cast = world.cast
+    body = {"entity_user_xref_uuids": [cast.ingrid.uuid], "text": "Hello"}
+    made = accepted(world.post(f"{CHAT}/chats/create", key=cast.session, json=body))
+    member = {"entity_user_xref_uuid": cast.tomas.uuid, "data_reviewer_level": 3}
+    path = f"{ENTITY}/entity-memberships/profile/update"
+    accepted(world.post(path, key=cast.system, json=member))
+    browser = signed_in(world, cast.tomas)
+    cookies = {"Cookie": browser.headers["Cookie"]}
+    asked = {"as": cast.tomas.uuid, "chat_uuid": made["chat_uuid"], "reason": "Why not"}
+    accepted(world.get(f"{CHAT}/chats", headers=cookies, params=asked))
+    before = world.head(cast.firm)
+    for site in ("cross-site", "same-site"):
+        headers = {**cookies, "Sec-Fetch-Site": site}
+        for where in (f"{APP}/review/messages/range", f"{APP}/review/export/zip"):
+            refused(world.get(where, headers=headers, params=asked), "RU003", 401)
+        accepted(world.get(f"{CHAT}/chats", headers=headers, params=asked))
+    assert world.head(cast.firm) == before
+    for site in ("same-origin", "none"):
+        headers = {**cookies, "Sec-Fetch-Site": site}
+        accepted(world.get(f"{APP}/review/messages/range", headers=headers, params=asked))
+    assert world.head(cast.firm) == before + 2
 
 
 def test_a_message_by_hand_says_so_and_moves_the_own_read_mark(world: World) -> None:
@@ -551,3 +635,50 @@ def test_an_account_made_by_the_operator_signs_in(world: World) -> None:
     )
     browser = signed_in(world, petra)
     accepted(world.get(f"{CHAT}/contacts/list", key=browser))
+
+
+# -- as a member ---------------------------------------------------------------------------------
+
+
+def test_everybody_finds_out_who_they_are_and_what_the_organisation_shows_and_takes(
+    world: World,
+) -> None:
+    cast = world.cast
+    settings = {"banner": "Closed on Friday.", "attachment_max_bytes": 1000}
+    path = f"{ENTITY}/organisation/update"
+    accepted(world.post(path, key=cast.system, json=settings))
+    for person in (cast.miriam, cast.tomas, cast.priya):
+        for shown in (signed_in(world, person), world.embedded(person)):
+            own = accepted(world.get(f"{APP}/membership", key=shown))
+            assert own["contact"]["entity_user_xref_uuid"] == person.uuid
+            assert own["contact"]["is_me"] is True
+            assert own["data_reviewer_level"] == 0
+            organisation = own["organisation"]
+            assert organisation["name"] == "Alder & Finch"
+            assert organisation["banner"] == "Closed on Friday."
+            assert organisation["attachment_max_bytes"] == 1000
+            assert "pdf" in organisation["attachment_types"]
+            assert not {"sdk_allowed_origins", "reviewer_export_cap"} & organisation.keys()
+
+
+def test_a_reviewer_is_told_the_level_and_a_demoted_one_none(world: World) -> None:
+    cast = world.cast
+    browser = signed_in(world, cast.ingrid)
+    path = f"{ENTITY}/entity-memberships/profile/update"
+    for level in (2, 0):
+        body = {"entity_user_xref_uuid": cast.ingrid.uuid, "data_reviewer_level": level}
+        accepted(world.post(path, key=cast.system, json=body))
+        own = accepted(world.get(f"{APP}/membership", key=browser))
+        assert own["data_reviewer_level"] == level
+
+
+def test_only_a_member_finds_out(world: World) -> None:
+    cast = world.cast
+    browser = signed_in(world, cast.tomas)
+    browser.person = None
+    refused(world.get(f"{APP}/membership", key=browser), "RF004", 403)
+    browser.person = cast.karl
+    refused(world.get(f"{APP}/membership", key=browser), "RN006", 404)
+    browser.person = cast.tomas
+    set_member_state(world, cast.tomas, "suspended")
+    refused(world.get(f"{APP}/membership", key=browser), "RF024", 403)

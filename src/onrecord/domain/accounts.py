@@ -257,11 +257,13 @@ async def rename(work: Work, account: Account, username: str) -> None:
 async def set_contact(work: Work, account: Account, field: Field, value: str) -> None:
     """Give an account another email or phone number that was confirmed by a code.
 
-    The earlier email is told, or the present one when the phone changed.
+    The earlier email is told, or the present one when the phone changed. Codes and links on their
+    way to the earlier one die with it.
     """
     if getattr(account, field) == value:
         return
     await rows.change_account(work.db, account.id, **{field: value})
+    await rows.drop_challenges_of(work.db, account.id)
     note(work, "account.updated", account, {"profile": {field: value}}, field=field)
     if field == "email" and account.email:
         await post.mail(

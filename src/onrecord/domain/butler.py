@@ -14,7 +14,7 @@ from onrecord.domain import attachments, messages
 from onrecord.model import text, times
 from onrecord.model.access import BUTLER, CAN_LOG_IN, Actor
 from onrecord.model.chats import Recipient, Said
-from onrecord.model.errors import FieldError, Refusal, malformed
+from onrecord.model.errors import FieldError, Refusal
 from onrecord.model.people import Member
 from onrecord.store import butler as store
 from onrecord.store import people
@@ -55,9 +55,8 @@ async def recipients(work: Work, audience: Audience) -> list[Recipient]:
     """
     entity_id = work.actor.entity_id
     found = await _named(work, audience)
-    if any(profile not in CAN_LOG_IN for profile in audience.profiles):
-        raise malformed("audience", "holds a role that is not one from 1 to 5")
-    groups = text.check_uuids("audience", audience.group_uuids)
+    _check_roles(audience.profiles)
+    groups = text.check_uuids("audience/group_uuids", audience.group_uuids)
     known = await store.groups_known(work.db, entity_id, groups) if groups else 0
     if known != len(groups):
         raise Refusal("RN002")
@@ -68,6 +67,14 @@ async def recipients(work: Work, audience: Audience) -> list[Recipient]:
         nobody = FieldError("/audience", "names nobody")
         raise Refusal("RB002", "There is nobody to speak to", fields=[nobody])
     return list(found.values())
+
+
+def _check_roles(profiles: Sequence[int]) -> None:
+    for number, profile in enumerate(profiles):
+        if profile not in CAN_LOG_IN:
+            place = f"audience/enum_profile_ids/{number}"
+            why = "is not a role from 1 to 5"
+            raise Refusal("RB003", f"{place} {why}", fields=[FieldError(f"/{place}", why)])
 
 
 async def _named(work: Work, audience: Audience) -> dict[str, Recipient]:

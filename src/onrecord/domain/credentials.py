@@ -48,7 +48,7 @@ class Credential:
     on_behalf_of: str | None = None
     """The acting member: on-behalf-of of keys, the membership named by sessions."""
     contradiction: bool = False
-    """The acting member differs between header and query parameter."""
+    """More than one acting member is named, by header and query parameter."""
     key: Key | None = None
     """The key, once it is known: refusals of it are counted."""
     is_known: bool = False
@@ -98,7 +98,7 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
             key.uuid,
             key.name,
             frozenset(key.permissions),
-            _rate_limit(key.rate_limit),
+            rate_limit(key.rate_limit),
         ),
         judged=judged,
         expires_at=_ends_at(key, credential),
@@ -278,8 +278,8 @@ def _ends_at(key: Key, credential: Credential) -> int | None:
     return min(known) if known else None
 
 
-def _rate_limit(value: str | None) -> tuple[int, int] | None:
-    """Read "N/SECONDS"."""
+def rate_limit(value: str | None) -> tuple[int, int] | None:
+    """Read the limit of a key, "N/SECONDS": so many requests in so many seconds."""
     if value is None:
         return None
     requests, seconds = value.split("/")

@@ -165,7 +165,7 @@ def read(kind: FileKind, file: IO[bytes]) -> Sheet:
     """Understand a file as far as its header.
 
     RB003: it is empty, a column that is needed is missing or named twice, or (while its rows are
-    taken) it is no CSV. RB016: it is a spreadsheet's own format.
+    taken) it is no CSV or holds a NUL character. RB016: it is a spreadsheet's own format.
     """
     encoding = _encoding(file)
     text = io.TextIOWrapper(_Kept(file), encoding, errors="replace", newline="")
@@ -241,6 +241,8 @@ def _lines(reader: Iterator[list[str]], before: int) -> Iterator[tuple[int, list
         except csv.Error as error:
             raise malformed("file", f"is no CSV from line {begins} on: {error}") from None
         line, begins = begins, before + reader.line_num + 1  # type: ignore[attr-defined]  # a csv.reader
+        if any("\0" in cell for cell in cells):  # PostgreSQL could not even look for it
+            raise malformed("file", f"is no text: line {line} holds a NUL character")
         if any(cell.strip() for cell in cells):
             yield line, cells
 

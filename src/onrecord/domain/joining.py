@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from onrecord.domain import accounts, butler, invitations, jobs, organisation_settings, terms
+from onrecord.domain import (
+    accounts,
+    butler,
+    invitations,
+    jobs,
+    organisation_settings,
+    sessions,
+    terms,
+)
 from onrecord.domain.invitations import Invited
 from onrecord.model import times
 from onrecord.model.access import service
@@ -71,7 +79,10 @@ async def phone_for(work: Work, invited: Invited, given: str | None) -> str | No
 
 
 async def check_not_in(work: Work, invited: Invited, account_id: int) -> None:
-    """Refuse (RB019) an account that is a member of the organisation already."""
+    """Refuse (RB019) an account that is a member of the organisation already.
+
+    Whose membership has ended may come back with a new one, under the same account.
+    """
     if await store.is_member(work.db, invited.entity.id, account_id):
         raise Refusal("RB019", "This account is a member of the organisation already")
 
@@ -79,8 +90,8 @@ async def check_not_in(work: Work, invited: Invited, account_id: int) -> None:
 async def join(work: Work, payload: dict[str, Any]) -> Joined:
     """Complete a joining whose code was right: account, membership, terms, and the Butler's words.
 
-    RU010: the link works no more. RB013: the user name was taken meanwhile. RB019: the account is
-    a member already, or the terms have a newer version.
+    RU010: the link works no more, or the session it was accepted in is over. RB013: the user name
+    was taken meanwhile. RB019: the account is a member already, or the terms have a newer version.
     """
     hashed = bytes.fromhex(payload["token_hash"])
     invited = await invitations.of_hash(work, hashed, locked=True)
@@ -110,6 +121,8 @@ async def _account(work: Work, invited: Invited, payload: dict[str, Any]) -> tup
     known = await account_rows.account_by_id(work.db, number)
     if known is None:
         raise Refusal("RU010")
+    # What opens a session of an account stands on the session it was asked for in.
+    await sessions.check_lives(work.db, payload["session_id"])
     await check_not_in(work, invited, known.id)
     return known.id, known.uuid
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Any, Final
 
 from onrecord.domain import administrators
@@ -33,6 +33,8 @@ SECRET_BYTES: Final = 32
 """256 random bits; stored as SHA-256 only (contract, section 2)."""
 BLOCKS_MOST: Final = 100
 """Blocks of one key: each request looks at all of them."""
+MAPPED: Final = 96
+"""Bits before the IPv4 address in an IPv4-mapped one (RFC 4291, section 2.5.5.2)."""
 OVERLAP_MOST: Final = 30 * 86_400
 """How long an old secret may work on, in seconds."""
 PAGE_STREAMED: Final = 200
@@ -162,10 +164,19 @@ def _check_end(expires_at: int | None) -> None:
 
 
 def _checked_block(block: str) -> str:
+    """Give a block as it is stored; one of IPv4-mapped addresses as that of IPv4 it stands for.
+
+    Callers are compared so as well: an IPv4-mapped address is IPv4 (contract, section 2).
+    """
     try:
-        return str(ip_network(block.strip(), strict=False))
+        found = ip_network(block.strip(), strict=False)
     except ValueError:
         raise malformed("cidr_blocks", f"holds {block[:60]}, which is no CIDR block") from None
+    first = found.network_address
+    mapped = first.ipv4_mapped if isinstance(first, IPv6Address) else None
+    if mapped is None or found.prefixlen < MAPPED:
+        return str(found)
+    return f"{mapped}/{found.prefixlen - MAPPED}"
 
 
 def _checked_limit(value: str | None) -> str | None:

@@ -56,14 +56,17 @@ class NewMember:
 async def create(work: Work, new: NewMember) -> tuple[Member, str | None]:
     """Make a pending member; give it and the new group's uuid, if one was asked for.
 
-    RB003: a field is wrong. RB002: no phone number where the organisation asks for one. RB013,
-    RB014: identifier or email in use, by an inactive member too. RN006: no such creator. RF006: a
-    creator of the client side, or for a person another one than oneself; a system administrator
-    made by somebody who is none. RN002, RB019, RB020: no such group, an inactive one, or one
-    without active staff for a client. RF007: staff into groups on both sides of a barrier.
+    RB003: a field is wrong, or asks for more than 500 changes. RB002: no phone number where the
+    organisation asks for one. RB013, RB014: identifier or email in use, by an inactive member too.
+    RN006: no such creator. RF006: a creator of the client side, or for a person another one than
+    oneself; a system administrator made by somebody who is none. RN002, RB019, RB020: no such
+    group, an inactive one, or one without active staff for a client. RF007: staff into groups on
+    both sides of a barrier.
     """
     if new.new_group_entity_user_xref_uuids and not new.new_group_name:
         raise missing("new_group_name")
+    if new.new_group_name:
+        text.check("new_group_name", new.new_group_name, least=1, most=text.NAME_MAX)
     newcomer = await check(work, new, Known(work))
     (member,) = await newcomers.bring_in(work, [newcomer])
     group_uuid = None
@@ -156,6 +159,7 @@ async def check_may_lack_phone(known: Known, profile: int) -> None:
 
 async def _groups(new: NewMember, known: Known) -> list[Group]:
     wanted = text.check_uuids("group_uuids", new.group_uuids)
+    groups.check_size(1 + len(wanted), "group_uuids")
     found = await known.groups_of(wanted)
     if len(found) != len(wanted):
         raise Refusal("RN002")
@@ -206,7 +210,9 @@ async def put_into_default_group(work: Work, member: Member) -> None:
 
 async def _new_group(work: Work, new: NewMember, member: Member, creator: Member | None) -> str:
     """Make the group asked for with the new member; the creator joins when no staff would."""
-    others = await contacts.named(work, new.new_group_entity_user_xref_uuids)
+    others = await contacts.named(
+        work, new.new_group_entity_user_xref_uuids, field="new_group_entity_user_xref_uuids"
+    )
     if any(other.state == "inactive" or other.profile == BUTLER for other in others):
         raise Refusal("RN006", "One of the members does not exist")
     people_in = [*others]
@@ -214,8 +220,9 @@ async def _new_group(work: Work, new: NewMember, member: Member, creator: Member
         if creator is None or creator.state != "active":
             raise Refusal("RB020")
         people_in.append(creator)
+    groups.check_size(3 + len(people_in), "new_group_entity_user_xref_uuids")
     group = await groups.add_group(work, new.new_group_name)
-    await groups.put_into_group(work, group, *people_in, member)
+    await groups.put_into_group(work, group, *people_in, member, just_made=[member])
     return group.uuid
 
 

@@ -20,6 +20,7 @@ from onrecord.model.access import BUTLER, SYSTEM_ADMIN
 from onrecord.model.errors import Refusal
 from onrecord.model.people import Member
 from onrecord.store import groups as group_rows
+from onrecord.store import invitations as invitation_rows
 from onrecord.store import people
 from onrecord.store.jobs import Job
 from onrecord.store.work import Work
@@ -187,16 +188,20 @@ async def restore(work: Work, member: Member) -> None:
     """Bring an inactive member back, without the old chats and groups.
 
     The member is active, or pending if the member never joined, and can then be invited again; a
-    client lands in the default group. RB035: the Butler. RB019: not inactive, or not out of all
-    chats yet. RN002, RB020: there is no default group, or nobody to look after it. RF006:
-    `administrators.check_may_change`.
+    client lands in the default group. RB035: the Butler. RB019: not inactive, not out of all chats
+    yet, or back with the same account as another member. RN002, RB020: there is no default group,
+    or nobody to look after it. RF006: `administrators.check_may_change`.
     """
     _check_person(work, member)
     _check_state(member, "restored", "inactive")
     if await _leftovers(work, member):
         raise Refusal("RB019", "The member has not left everything yet; destroy the member again")
-    details = await people.details_of(work.db, member.id)
-    state = "active" if details["account_id"] is not None else "pending"
+    account_id = (await people.details_of(work.db, member.id))["account_id"]
+    if account_id is not None and await invitation_rows.is_member(
+        work.db, member.entity_id, account_id
+    ):
+        raise Refusal("RB019", "This person is back already, as another member")
+    state = "pending" if account_id is None else "active"
     await _set_state(work, member, state)
     _note(work, "member.restored", member, state=state)
     if member.is_client:

@@ -111,7 +111,7 @@ class Known(Places):
     async def default_group(self) -> tuple[Group, list[Member]]:
         """Give the default group, and the first administrator if nobody else looks after it.
 
-        RN002, RB020: there is none, or nobody who could.
+        RN002, RB020: there is none, or nobody who could, be it for a barrier.
         """
         group = await self._once(
             "default_group", ask=lambda: group_rows.default_group(self.work.db, self._entity_id)
@@ -123,6 +123,12 @@ class Known(Places):
         admin = await self.first_admin()
         if admin is None or admin.state != "active":
             raise Refusal("RB020", "The default group has no active staff member")
+        if await self.any_beyond(group, [admin]):
+            raise Refusal(
+                "RB020",
+                "The default group has no active staff member, and the first system administrator"
+                " is in a group beyond a barrier of it",
+            )
         return group, [admin]
 
     def note(self, newcomer: Newcomer) -> None:
@@ -149,7 +155,7 @@ async def bring_in(work: Work, newcomers: Sequence[Newcomer]) -> list[Member]:
             _, together = into.setdefault(group.id, (group, []))
             together += [*newcomer.looked_after_by, member]
     for group, together in into.values():
-        await groups.put_into_group(work, group, *together)
+        await groups.put_into_group(work, group, *together, just_made=members)
     return members
 
 

@@ -86,15 +86,26 @@ def _list(item: Callable[[str, str], str]) -> Callable[[str, Any], list[str]]:
             raise malformed(name, "must be a list of texts")
         if len(value) > LIST_MOST:
             raise malformed(name, f"must not hold more than {LIST_MOST}")
-        return [item(name, part) for part in value]
+        return list(dict.fromkeys(item(name, part) for part in value))
 
     return check
 
 
+PORT_MOST: Final = 65_535
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+_ORIGIN: Final = re.compile(
+    r"(https?)://([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
+)
+
+
 def _web_origin(name: str, value: str) -> str:
-    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", value.lower()):
+    """Give an origin as browsers send it: in lower case, and without the port of its scheme."""
+    found = _ORIGIN.fullmatch(value.lower())
+    port = int(found[3]) if found and found[3] else None
+    if found is None or (port is not None and not 1 <= port <= PORT_MOST):
         raise malformed(name, "must hold origins such as https://crm.example.com")
-    return value.lower()
+    origin = f"{found[1]}://{found[2]}"
+    return origin if port in {None, DEFAULT_PORTS[found[1]]} else f"{origin}:{port}"
 
 
 def _file_type(name: str, value: str) -> str:

@@ -46,10 +46,18 @@ async def reviewer_of(work: Work) -> Reviewer:
         if work.actor.kind not in FOR_THE_ORGANISATION:
             raise Refusal("RF006")
         return Reviewer(EVERY_CHAT)
-    level = (await people.details_of(work.db, member.id))["data_reviewer_level"]
-    if not member.is_staff or level < 1:
+    level = await own_level(work)
+    if level < 1:
         raise Refusal("RF006", "This call is for data reviewers")
     return Reviewer(level, member.id)
+
+
+async def own_level(work: Work) -> int:
+    """Give up to which level the acting member reviews; 0 for no reviewer."""
+    member = work.actor.member
+    if member is None or not member.is_staff:
+        return 0
+    return int((await people.details_of(work.db, member.id))["data_reviewer_level"])
 
 
 async def check_may_read(work: Work, chat: ChatRow) -> None:

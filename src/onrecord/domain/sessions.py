@@ -160,7 +160,7 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
             INSTALLATION_ID,
             INSTALLATION_UUID,
             judged=Judged(shown.installation_position, shown.installation_position),
-            expires_at=_ends_at(shown.session),
+            expires_at=_shown_until(shown),
             account=account,
         )
     member = await _acting(session, shown.session, found, credential)
@@ -171,7 +171,7 @@ async def judge(session: Session, credential: Credential, demand: Demand) -> Act
         found.entity.uuid,
         member,
         judged=Judged(found.access_position, shown.installation_position),
-        expires_at=_ends_at(shown.session),
+        expires_at=_shown_until(shown),
         account=account,
     )
     credential.is_first_use = kind is Kind.SESSION and not found.is_chosen
@@ -186,9 +186,15 @@ async def _living(session: Session, credential: Credential) -> Shown:
         raise Refusal("RU010")
     credential.is_known = True
     stopped = shown.session.ended_at is not None or shown.key_state not in {None, "active"}
-    if stopped or _ends_at(shown.session) <= times.now():
+    if stopped or _shown_until(shown) <= times.now():
         raise Refusal("RU010")
     return shown
+
+
+def _shown_until(shown: Shown) -> int:
+    """Give when a session or token ends by itself: a token at the latest with its key."""
+    ends = _ends_at(shown.session)
+    return ends if shown.key_expires_at is None else min(ends, shown.key_expires_at)
 
 
 def _ends_at(row: SessionRow) -> int:

@@ -20,7 +20,7 @@ def read_cursor(cursor: str | None, count: int = 1) -> tuple[int, ...]:
     if cursor is None:
         return (0,) * count
     try:
-        ids = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        ids = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
     except (ValueError, TypeError, RecursionError):
         raise malformed("cursor", "is not one that was given out") from None
     if not isinstance(ids, list) or len(ids) != count:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from onrecord.model.errors import FieldError, Refusal, malformed, pointer_to
+from onrecord.model.errors import FieldError, Refusal, malformed
 
 TEXT_MAX: Final = 5000
 NAME_MAX: Final = 500
@@ -21,7 +21,15 @@ DEFAULT_TITLE: Final = "New chat"
 # Tab, line feed and carriage return are text; every other C0 and C1 control, DEL and lone
 # surrogates are not. C1 (U+0080 to U+009F) is refused as well.
 _REFUSED: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@.]+(\.[^\s@.]+)*")
+# Without what separates addresses or stands around them in headers (RFC 5322, section 3.2.3): a
+# mail to "a@b.com;" or "x,a@b.com" would go elsewhere or nowhere.
+_ATOM: Final = r'[^\s@.<>()\[\],;:\\"]+'
+_EMAIL: Final = re.compile(rf"\.*{_ATOM}(\.+{_ATOM})*\.*@{_ATOM}(\.{_ATOM})*")
+# What people write between digits; the 0 in brackets, which is not dialled from abroad; and the
+# marks of direction that come along when a number is copied from a contact card.
+_IN_PHONES: Final = re.compile(
+    r"\(0\)|[\s()./\u2010-\u2015\u200e\u200f\u202a-\u202e\u2066-\u2069-]"
+)
 _PHONE: Final = re.compile(r"\+[0-9]{4,20}")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -62,8 +70,8 @@ def check_email(field: str, value: str) -> str:
 
 
 def check_phone(field: str, value: str) -> str:
-    """Give a phone number, `+` and digits (spaces and hyphens are dropped), or refuse it."""
-    value = re.sub(r"[ ().-]", "", check(field, value, least=1, most=PHONE_MAX))
+    """Give a phone number, `+` and digits (what people write between is dropped), or refuse it."""
+    value = _IN_PHONES.sub("", check(field, value, least=1, most=PHONE_MAX))
     if not _PHONE.fullmatch(value):
         raise malformed(field, "is not a phone number in the form +441234567890")
     return value
@@ -77,10 +85,13 @@ def check_uuid(field: str, value: str) -> str:
 
 
 def check_uuids(field: str, values: Sequence[str]) -> list[str]:
-    """Give the lower-case forms, each once, in the order given; RB003 for what is no UUID."""
+    """Give the lower-case forms, each once, in the order given; RB003 for what is no UUID.
+
+    `field` may be a path, such as audience/group_uuids.
+    """
     for number, value in enumerate(values):
         if not is_uuid(value):
-            place = FieldError(f"{pointer_to(field)}/{number}", "is not a UUID")
+            place = FieldError(f"/{field}/{number}", "is not a UUID")
             raise Refusal("RB003", f"{field}/{number} is not a UUID", fields=[place])
     return list(dict.fromkeys(value.lower() for value in values))
 

@@ -35,8 +35,13 @@ def read(text: str) -> int:
 
     A time without an offset is refused: it would mean another moment on another machine.
     """
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper())  # T and Z may be written small
     if moment.tzinfo is None:
         msg = "a time needs an offset such as Z or +01:00"
         raise ValueError(msg)
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:  # in another zone there would be no way to write it
+        msg = "a time needs a year from 1 to 9999 in UTC"
+        raise ValueError(msg) from None
     return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -133,6 +133,7 @@ class Shown:
     session: SessionRow
     account_uuid: str | None
     key_state: str | None
+    key_expires_at: int | None
     installation_position: int
     """The installation's access position."""
 
@@ -143,13 +144,13 @@ async def session_to_judge(session: Session, token: bytes) -> Shown | None:
     One statement, so that the position is no newer than the facts (as `access.key_to_judge`).
     """
     row = await session.one(
-        f"SELECT {_SESSION}, a.uuid, k.state, i.access_position FROM session s"
+        f"SELECT {_SESSION}, a.uuid, k.state, k.expires_at, i.access_position FROM session s"
         " JOIN head i ON i.entity_id = $2 LEFT JOIN account a ON a.id = s.account_id"
         " LEFT JOIN api_key k ON k.id = s.api_key_id WHERE s.token = $1",
         token,
         INSTALLATION_ID,
     )
-    return Shown(SessionRow(*row[:12]), row[12], row[13], row[14]) if row else None
+    return Shown(SessionRow(*row[:12]), *row[12:]) if row else None
 
 
 @dataclass(frozen=True, slots=True)

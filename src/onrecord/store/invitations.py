@@ -156,9 +156,11 @@ async def inviter_of(session: Session, member_id: int) -> str | None:
 
 
 async def is_member(session: Session, entity_id: int, account_id: int) -> bool:
-    """Whether an account has a membership in an organisation, of whatever state."""
+    """Whether an account has a membership in an organisation that has not ended."""
     row = await session.one(
-        "SELECT 1 FROM member WHERE account_id = $1 AND entity_id = $2", account_id, entity_id
+        "SELECT 1 FROM member WHERE account_id = $1 AND entity_id = $2 AND state <> 'inactive'",
+        account_id,
+        entity_id,
     )
     return row is not None
 

@@ -244,8 +244,11 @@ class PostgresStore:
                 command_timeout=COMMAND_SECONDS,
                 reset=_leave_as_it_is,
             )
-        except _AWAY as error:
-            raise _unavailable(error) from error
+        except (*_AWAY, asyncpg.PostgresError) as error:  # no such database, a wrong password …
+            if isinstance(error, ValueError):
+                raise  # what the address says is not possible
+            msg = f"cannot open the database: {str(error) or type(error).__name__}"
+            raise Unavailable(msg) from error
         async with self._pool.acquire() as connection:
             number = await _schema(connection)
         if number > migrations.newest():

@@ -83,6 +83,7 @@ class ResetPassword(Takes):
 
 async def reset_password(call: Call, taken: ResetPassword) -> Answer:
     """Set the password anew; every session ends."""
+    persons.keep_quiet(call)
     purpose = challenges.RESET
     number = await persons.unsigned(
         call, lambda work: challenges.link_of(work, purpose=purpose, token=taken.token)
@@ -158,7 +159,8 @@ async def change_phone(call: Call, taken: ChangePhone) -> Answer:
 
 
 async def _begin_change(call: Call, password: str, field: str, channel: Channel, to: str) -> Answer:
-    await persons.known_password(call, password)
+    known = await persons.known_password(call, password)
+    call.limits.count_code(("change", known.id))
 
     async def act(work: Work) -> Challenged:
         account = await accounts.own(work)

@@ -23,7 +23,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "RB023": "Wait a moment and send the same request again; it will be answered alike.",
     "RB024": "`detail` says how much is taken.",
     "RB025": "Ask for a range within the file.",
-    "RB026": "Send `application/json`, or `multipart/form-data` where a file goes in.",
+    "RB026": "Send `application/json`, or `multipart/form-data` with a file; never compressed.",
     "RB027": "Read the object again, and decide anew.",
     "RB035": "Name a person; the Butler does not act.",
     "RB785": "Name the member or group in one of these two ways.",

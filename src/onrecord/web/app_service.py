@@ -9,18 +9,29 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from onrecord.domain import accounts, challenges, factors, post, sdk, sessions, terms
+from onrecord.domain import (
+    accounts,
+    challenges,
+    contacts,
+    factors,
+    post,
+    reviewers,
+    sdk,
+    sessions,
+    terms,
+)
 from onrecord.domain.challenges import Begun, Channel
 from onrecord.domain.sessions import Opened
 from onrecord.domain.terms import Terms
-from onrecord.model import times
+from onrecord.model import files, times
 from onrecord.model.access import INSTALLATION_ID, PROFILES
 from onrecord.model.errors import Refusal
+from onrecord.model.people import Contact
 from onrecord.store import accounts as rows
 from onrecord.store.access import Entity
 from onrecord.store.accounts import Account
 from onrecord.store.work import Work
-from onrecord.web import branding, credentials, persons
+from onrecord.web import branding, credentials, organisation, persons
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import IN_PERSON, SESSIONS, Answer, Endpoint, Nothing, Takes
 from onrecord.web.groups import Done
@@ -62,6 +73,7 @@ async def sign_in(call: Call, taken: SignIn) -> Answer:
     account = await call.app.store.ask(lambda session: rows.account_named(session, taken.username))
     account = await persons.check_password(call, account, taken.username, taken.password)
     known = account
+    call.limits.count_code((SIGN_IN, account.id))
     channel, to = persons.way_to(call, known.email, known.phone_number)
     if known.totp is not None:
         channel, to = "totp", ""
@@ -143,7 +155,12 @@ async def _memberships(work: Work, call: Call, account_id: int) -> list[ShownMem
 
 
 async def confirm_sign_in(call: Call, taken: Confirm) -> Answer:
-    """Take the code and open the session."""
+    """Take the code and open the session.
+
+    RU029: the door is shut. Codes can be asked for by the dozen before the first one is tried, so
+    it is shut for all of them; the challenge of a right one waits until it opens.
+    """
+    shut: list[Account] = []
 
     async def work_it(work: Work) -> Any:
         verdict = await challenges.confirm(
@@ -158,6 +175,9 @@ async def confirm_sign_in(call: Call, taken: Confirm) -> Answer:
             account = await rows.account_by_id(work.db, verdict.account_id, locked=True)
         if account is None:
             return verdict, None
+        if locked := await accounts.seconds_locked(work, account.username):
+            shut[:] = [account]
+            raise persons.locked_out(locked)
         if verdict.refusal is None and verdict.right().get("password") != accounts.mark(account):
             return challenges.Verdict(refusal=challenges.gone()), None
         if verdict.refusal is not None:
@@ -165,10 +185,15 @@ async def confirm_sign_in(call: Call, taken: Confirm) -> Answer:
             return verdict, None
         return verdict, await _let_in(work, call, account, verdict.factor)
 
-    verdict, let_in = await persons.unsigned(call, work_it)
+    try:
+        verdict, let_in = await persons.unsigned(call, work_it)
+    except Refusal:
+        persons.count_locked(call, shut)
+        raise
     await persons.check_code(call, verdict)
     if let_in is None:
         raise Refusal("RU010")
+    call.limits.code_was_right((SIGN_IN, verdict.account_id))
     opened, memberships = let_in
     answer = Answer(encode(SignedIn(memberships, opened.csrf_token)))
     return persons.with_cookies(call, answer, opened)
@@ -204,6 +229,8 @@ async def sign_out(call: Call, _: Nothing) -> Answer:
         return Done()
 
     answer = await persons.once(call, act)
+    if call.credential is not None and call.credential.kind == "sdk":
+        return answer  # the browser may hold a session of the web app beside
     return persons.with_headers(answer, [credentials.no_session_cookie(call.app.settings)])
 
 
@@ -243,6 +270,51 @@ async def get_session(call: Call, _: Nothing) -> Answer:
         memberships = await _memberships(work, call, account.id)
         due = await terms.due(work.db, account.id, None, None)
         return ShownSession(shown, memberships, due, persons.csrf_of(call))
+
+    return Answer(encode(await call.app.store.read(call.caller, read)))
+
+
+# -- as a member ---------------------------------------------------------------------------------
+
+
+class OwnOrganisation(msgspec.Struct):
+    """What everybody in an organisation may know of it, and an app for them needs."""
+
+    entity_uuid: str
+    name: str
+    logo_url: str | None
+    avatar_url: str | None
+    banner: str
+    colours: dict[str, str]
+    timezone: str
+    locale: str
+    attachment_types: list[str]
+    attachment_max_bytes: int
+    clients_may_add_participants: bool
+    allow_user_api_keys: bool
+
+
+class OwnMembership(msgspec.Struct):
+    """Who the acting member is, where, and whether one reviews."""
+
+    organisation: OwnOrganisation
+    contact: Contact
+    data_reviewer_level: int
+
+
+async def get_membership(call: Call, _: Nothing) -> Answer:
+    """Give what an app shows its user before anything else."""
+
+    async def read(work: Work) -> OwnMembership:
+        assert work.actor.member is not None  # noqa: S101 - the row asks for one
+        own = (await organisation.shown(work, call)).organisation
+        facts = {name: getattr(own, name) for name in OwnOrganisation.__struct_fields__}
+        facts["attachment_types"] = own.attachment_types or list(files.DEFAULT_ENDINGS)
+        return OwnMembership(
+            OwnOrganisation(**facts),
+            await contacts.view(work, work.actor.member.uuid, None),
+            await reviewers.own_level(work),
+        )
 
     return Answer(encode(await call.app.store.read(call.caller, read)))
 
@@ -297,6 +369,17 @@ ROWS: Final = (
         kinds=SESSIONS,
         gives=ShownSession,
         handler=get_session,
+        mode="script",
+        tags=("Signing in",),
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{BASE}/membership",
+        summary="Tell who the acting member is, and what everybody may know of the organisation",
+        kinds=IN_PERSON,
+        acting="required",
+        gives=OwnMembership,
+        handler=get_membership,
         mode="script",
         tags=("Signing in",),
     ),

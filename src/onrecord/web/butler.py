@@ -14,12 +14,12 @@ from onrecord.web.endpoint import MASTER_KEYS, Answer, Endpoint, Takes
 BASE: Final = "/chat-service/api/chats/butler-says"
 
 
-class AudienceTaken(msgspec.Struct):
+class AudienceTaken(Takes):
     """Active and suspended members: everyone, or the union of roles and groups."""
 
     everyone: bool = False
-    enum_profile_ids: list[int] = []
-    group_uuids: list[str] = []
+    enum_profile_ids: list[int] = msgspec.field(default_factory=list)
+    group_uuids: list[str] = msgspec.field(default_factory=list)
 
 
 _TEXT: Final = msgspec.Meta(

@@ -1,11 +1,13 @@
 """From headers to a credential, and from a connection to the address it comes from.
 
 A session is a cookie. A page of another site cannot make a POST with it: the cookie is not sent
-along (SameSite), and the request needs a token that only our own pages can read.
+along (SameSite), and the request needs a token that only our own pages can read. A link on such a
+page makes a GET with it, so one that puts something on record needs the token too when the browser
+says that it comes from elsewhere.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
@@ -32,6 +34,8 @@ DEVICE_LIVES: Final = 365 * 86_400
 """How long a browser keeps the cookie that its device is known by, in seconds."""
 _MEMBERSHIP_HEADER: Final = b"x-entity-user-xref-uuid"
 _LONGEST: Final = 500
+_ELSEWHERE: Final = frozenset({b"cross-site", b"same-site"})
+"""Values of Sec-Fetch-Site: a page of another origin has made the request."""
 
 
 def credential_of(
@@ -41,12 +45,14 @@ def credential_of(
     *,
     posts: bool = False,
     secure: bool = False,
+    writes: bool = False,
 ) -> Credential:
     """Give what a request shows of itself; RU003 when it shows nothing.
 
     Of several kinds of headers the first in the order of `HEADERS` counts, then an SDK token, then
     the cookie of a session. `posts`: the request may change something, for which the cookie alone
-    is no credential (RU003). `secure`: the cookie bears the name that browsers guard.
+    is no credential (RU003). `secure`: the cookie bears the name that browsers guard. `writes`: it
+    puts something on record, even if it is a GET.
     """
     for kind, key_header, secret_header in HEADERS:
         api_key = headers.get(key_header)
@@ -55,7 +61,6 @@ def credential_of(
         secret = headers.get(secret_header)
         if not api_key or not secret:
             raise Refusal("RU003", "A key's id and secret go together, each in its header")
-        named = headers.get(ON_BEHALF_OF.encode())
         entity = headers.get(ENTITY)
         credential = Credential(
             kind,
@@ -63,17 +68,11 @@ def credential_of(
             hash_secret(secret),
             address,
             entity_uuid=None if entity is None else entity.decode("latin-1").strip(),
-            on_behalf_of=None if named is None else named.decode("latin-1").strip(),
         )
-        in_query = query.get(ON_BEHALF_OF)
-        if in_query:
-            wanted = in_query[-1].strip()
-            mine = credential.on_behalf_of
-            credential.contradiction = mine is not None and mine.lower() != wanted.lower()
-            credential.on_behalf_of = wanted
+        _note_member(credential, headers.get(ON_BEHALF_OF.encode()), query.get(ON_BEHALF_OF, ()))
         return credential
     return of_bearer_key(headers, address) or of_person(
-        headers, query, address, posts=posts, secure=secure
+        headers, query, address, posts=posts, secure=secure, writes=writes
     )
 
 
@@ -96,6 +95,7 @@ def of_person(
     *,
     posts: bool,
     secure: bool,
+    writes: bool = False,
 ) -> Credential:
     """Give the SDK token or session of a request; RU003."""
     scheme, _, bearer = headers.get(b"authorization", b"").strip().partition(b" ")
@@ -107,7 +107,7 @@ def of_person(
         raise Refusal(
             "RU003", "Send a key's id and secret, such as X-SYS-API-KEY and X-SYS-API-KEY-SECRET"
         )
-    if posts:
+    if posts or (writes and headers.get(b"sec-fetch-site") in _ELSEWHERE):
         given = headers.get(b"x-csrf-token", b"")
         if not hmac.compare_digest(given, csrf_of(token).encode()):
             raise Refusal(
@@ -125,15 +125,18 @@ def _for_membership(
     posts: bool,
 ) -> Credential:
     """Note which membership a person acts as: by header, on GET also as query parameter."""
-    named = headers.get(_MEMBERSHIP_HEADER)
-    credential.on_behalf_of = None if named is None else named.decode("latin-1").strip()
-    in_query = query.get(MEMBERSHIP)
-    if in_query and not posts:
-        wanted = in_query[-1].strip()
-        mine = credential.on_behalf_of
-        credential.contradiction = mine is not None and mine.lower() != wanted.lower()
-        credential.on_behalf_of = wanted
+    in_query = () if posts else query.get(MEMBERSHIP, ())
+    _note_member(credential, headers.get(_MEMBERSHIP_HEADER), in_query)
     return credential
+
+
+def _note_member(credential: Credential, in_header: bytes | None, in_query: Sequence[str]) -> None:
+    """Note which member acts, and whether more than one is named."""
+    named = [] if in_header is None else [in_header.decode("latin-1").strip()]
+    named += [one.strip() for one in in_query]
+    if named:
+        credential.on_behalf_of = named[-1]
+        credential.contradiction = len({one.lower() for one in named}) > 1
 
 
 # -- cookies -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -316,11 +316,37 @@ def _decode_slowly(endpoint: Endpoint, body: bytes) -> tuple[Takes, tuple[str, .
         raise Refusal("RB001", f"The body {why}") from error
     if not isinstance(values, dict):
         raise Refusal("RB001", "The body is not a JSON object")
-    known = endpoint.takes.__struct_encode_fields__
-    ignored = tuple(name for name in values if name not in known)
-    return convert(
-        endpoint.takes, {name: values[name] for name in known if name in values}
-    ), ignored
+    known, ignored = _known_of(endpoint.takes, values)
+    return convert(endpoint.takes, known), tuple(ignored)
+
+
+def _known_of(takes: type[Takes], values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Give the values that a type knows, in its order, and the names of all others.
+
+    An unknown field of an object in a field is named with that field: `audience.group`.
+    """
+    known = {one: values[one] for one in takes.__struct_encode_fields__ if one in values}
+    ignored = [name for name in values if name not in known]
+    for name, inner in _objects_in(takes):
+        if isinstance(known.get(name), dict):
+            known[name], more = _known_of(inner, known[name])
+            ignored += [f"{name}.{one}" for one in more]
+    return known, ignored
+
+
+@cache
+def _objects_in(takes: type[Takes]) -> list[tuple[str, type[Takes]]]:
+    """Give the fields of a type that take an object, and the types of these."""
+    info = msgspec.inspect.type_info(takes)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - it is a Struct
+    return [
+        (row.encode_name, one.cls)
+        for row in info.fields
+        for one in (
+            row.type.types if isinstance(row.type, msgspec.inspect.UnionType) else (row.type,)
+        )
+        if isinstance(one, msgspec.inspect.StructType) and issubclass(one.cls, Takes)
+    ]
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
@@ -355,23 +381,13 @@ def _has_lone_surrogate(body: bytes) -> bool:
     return False
 
 
-def decode_form(
-    endpoint: Endpoint, fields: Mapping[str, list[str]]
-) -> tuple[Takes, tuple[str, ...]]:
-    """Decode the texts of a form like a query; RB003 for one that is given twice and is no list."""
-    for name, given in fields.items():
-        known = name in endpoint.takes.__struct_encode_fields__
-        if len(given) > 1 and known and name not in _list_fields(endpoint.takes):
-            raise malformed(name, "is given twice")
-    return decode_query(endpoint, fields)
-
-
 def decode_query(
     endpoint: Endpoint, query: Mapping[str, list[str]]
 ) -> tuple[Takes, tuple[str, ...]]:
-    """Decode query parameters; give them and the names of unknown ones, which are ignored.
+    """Decode a query or the texts of a form; give them and the names of unknown ones, ignored.
 
-    Lists are repeated or separated by commas.
+    Lists are repeated or separated by commas. RB003 for anything else that is given twice: which
+    of the values counts would be anybody's guess.
     """
     values: dict[str, Any] = {}
     known = endpoint.takes.__struct_encode_fields__
@@ -380,12 +396,14 @@ def decode_query(
     )
     for name in known:
         given = query.get(name)
-        if given is None or (given[-1] == "" and name in _ABSENT_WHEN_BLANK):
+        if given is None or (given == [""] and name in _ABSENT_WHEN_BLANK):
             continue
         if name in _list_fields(endpoint.takes):
             values[name] = [part for text in given for part in text.split(",") if part]
+        elif len(given) > 1:
+            raise malformed(name, "is given twice")
         else:
-            values[name] = given[-1]
+            values[name] = given[0]
     return convert(endpoint.takes, values, strict=False), ignored
 
 
@@ -439,6 +457,7 @@ def _in_words(message: str) -> str:
         wanted = " or ".join(_WORDS.get(name, name) for name in got[1].split(" | "))
         return f"must be {wanted}, not {_WORDS.get(got[2], got[2])}"
     words = re.sub(r"`([a-z]+)`", lambda name: _WORDS.get(name[1], name[0]), message)
+    words = re.sub("^Invalid enum value ", "cannot be ", words)
     return re.sub("^Expected ", "must be ", words)
 
 

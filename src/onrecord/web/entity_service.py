@@ -24,13 +24,13 @@ class CreateMember(Takes):
     enum_profile_id: int
     first_name: str
     primary_email: str
-    last_name: str = ""
-    job_title: str = ""
+    last_name: str | None = ""
+    job_title: str | None = ""
     identifier: str | None = None
     primary_phone_number: str | None = None
     group_uuids: list[str] | None = None
     created_by_entity_user_xref_uuid: str | None = None
-    send_invitation: bool = True
+    send_invitation: bool | None = True
     invitation_message: str | None = None
 
 

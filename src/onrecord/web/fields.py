@@ -219,8 +219,9 @@ TABLE: Final[dict[str, About]] = {
         "priya.nair@example.net",
     ),
     "primary_phone_number": About(
-        "`+` and digits; spaces, dots, hyphens and brackets are dropped. Needed where the"
-        " organisation's [invitation setting](settings#org-client_invitation_type) asks for it.",
+        "`+` and digits; spaces, dots, hyphens, slashes, brackets and a `(0)` are dropped. Needed"
+        " where the organisation's [invitation setting](settings#org-client_invitation_type) asks"
+        " for it.",
         "+441234567890",
     ),
     "emails": About("The emails on the contact card, which contacts see.", ["p.nair@example.net"]),
@@ -361,6 +362,10 @@ TABLE: Final[dict[str, About]] = {
     # -- by type
     "Organisation.name": About("What it is called, 1 to 500 characters.", "Quay Wealth"),
     "Organisation.state": About("`active`, or `frozen`, in which it can only be read.", "active"),
+    "OwnOrganisation.name": About("What it is called.", "Quay Wealth"),
+    "OwnOrganisation.attachment_types": About("Endings of files that are taken.", ["pdf", "png"]),
+    "OwnMembership.contact": About("The acting member, as contacts see them."),
+    "OwnMembership.data_reviewer_level": About("Up to which level one reviews; 0: not at all.", 0),
     "UpdateOrganisation.name": About("What it is called, 1 to 500 characters.", "Quay Wealth"),
     "KeyView.kind": About("`system`, `master_user` or `user`; `super` for keys of the operator."),
     "KeyView.name": About("What administrators call it.", "CRM"),
@@ -577,8 +582,8 @@ TABLE: Final[dict[str, About]] = {
         " 500 characters."
     ),
     "UpdateMember.identifier": About(
-        "Beside `entity_user_xref_uuid` the new one, and an empty text takes it away; without it"
-        " says which member, exactly.",
+        "Beside `entity_user_xref_uuid` the new one, and an empty text takes it away; without it,"
+        " or beside another `new_identifier`, says which member, exactly.",
         "CL-1001",
     ),
     "UpdateMember.new_identifier": About(
@@ -636,7 +641,8 @@ TABLE: Final[dict[str, About]] = {
         "TEAM-7",
     ),
     "UpdateGroup.identifier": About(
-        "Beside `group_uuid` the new one; without `group_uuid` it says which group, exactly.",
+        "Beside `group_uuid` the new one; without it, or beside another `new_identifier`, says"
+        " which group, exactly.",
         "TEAM-7",
     ),
     "UpdateGroup.new_identifier": About(

@@ -55,7 +55,8 @@ async def create_group(work: Work, taken: CreateGroup) -> GroupChanged:
 class UpdateGroup(Takes):
     """Which group, and its new values.
 
-    Beside `group_uuid`, `identifier` is the new one; without it `identifier` says which group.
+    Beside `group_uuid`, `identifier` is the new one; without it, or beside another
+    `new_identifier`, `identifier` says which group.
     """
 
     group_uuid: str | None = None
@@ -70,7 +71,8 @@ async def update_group(work: Work, taken: UpdateGroup) -> GroupChanged:
     """Change a group."""
     new_identifier = taken.new_identifier
     if taken.group_uuid:
-        group = await groups.pick(work, taken.group_uuid)
+        named = None if new_identifier in {None, taken.identifier} else taken.identifier
+        group = await groups.pick(work, taken.group_uuid, named)
         new_identifier = taken.identifier if new_identifier is None else new_identifier
     else:
         group = await groups.pick(work, None, taken.identifier)

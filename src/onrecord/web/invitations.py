@@ -4,7 +4,6 @@ Nobody is signed in when joining: the token of the mailed link is the credential
 use it up; the code that is sent for it does.
 """
 
-from dataclasses import replace
 from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
@@ -29,8 +28,6 @@ BASE: Final = "/app-service/api/invitations"
 ADMIN: Final = "/entity-service/sys-api/entity-memberships/invitations"
 Token = Annotated[str, msgspec.Meta(max_length=200)]
 Typed = Annotated[str, msgspec.Meta(max_length=1000)]
-QUIET: Final = (("Referrer-Policy", "no-referrer"),)
-"""A link's token must not travel on from the page that holds it."""
 
 
 # -- what administrators do ----------------------------------------------------------------------
@@ -83,6 +80,7 @@ class ShownInvitation(msgspec.Struct):
 
 async def get_invitation(call: Call, taken: GetInvitation) -> Answer:
     """Say what a link invites to, without using it up."""
+    persons.keep_quiet(call)
     token = _token_of(call, taken.token)
 
     async def look(work: Work) -> ShownInvitation:
@@ -99,7 +97,7 @@ async def get_invitation(call: Call, taken: GetInvitation) -> Answer:
         shown = await persons.unsigned(call, look)
     except Refusal as refusal:
         _refuse(call, refusal)
-    return Answer(encode(shown), headers=QUIET)
+    return Answer(encode(shown))
 
 
 def _token_of(call: Call, in_query: str | None) -> str:
@@ -111,8 +109,8 @@ def _token_of(call: Call, in_query: str | None) -> str:
 
 
 def _refuse(call: Call, refusal: Refusal) -> NoReturn:
-    """Refuse; a token that is none counts against its address."""
-    if refusal.code == "RU010":
+    """Refuse; a token that is none counts against its address, and so does trying out names."""
+    if refusal.code in {"RU010", "RB013"}:
         persons.failed(call, refusal)
     raise refusal
 
@@ -129,6 +127,7 @@ class Accept(Takes):
 
 async def accept(call: Call, taken: Accept) -> Answer:
     """Take what a new member says, and send the code that completes the joining."""
+    persons.keep_quiet(call)
     if not taken.accept_terms:
         raise malformed("accept_terms", "must be true: without the terms nobody joins")
     actor = None
@@ -144,6 +143,7 @@ async def accept(call: Call, taken: Accept) -> Answer:
         payload = await persons.unsigned(call, check)
     except Refusal as refusal:
         _refuse(call, refusal)
+    call.limits.count_code(payload["token_hash"])
     if taken.password is not None:  # takes its time, so it is no part of a work
         payload["password"] = await call.app.passwords.hash(taken.password)
 
@@ -161,7 +161,7 @@ async def accept(call: Call, taken: Accept) -> Answer:
         )
 
     begun = await persons.unsigned(call, begin)
-    return Answer(encode(Challenged(begun.challenge, begun.sent_to)), headers=QUIET)
+    return Answer(encode(Challenged(begun.challenge, begun.sent_to)))
 
 
 async def _payload(
@@ -182,6 +182,7 @@ async def _payload(
     return {
         "token_hash": invitations.token_hash(taken.token).hex(),
         "account_id": account_id,
+        "session_id": None if actor is None or actor.account is None else actor.account.session_id,
         "username": taken.username or "",
         "phone_number": await joining.phone_for(work, invited, phone),
         "terms": {one.whose: one.version for one in due},
@@ -198,6 +199,7 @@ class HasJoined(msgspec.Struct):
 
 async def confirm(call: Call, taken: Confirm) -> Answer:
     """Take the code: the account is made or linked, the member active, the session open."""
+    persons.keep_quiet(call)
 
     async def work_it(work: Work) -> tuple[challenges.Verdict, tuple[Joined, Opened] | None]:
         verdict = await challenges.confirm(
@@ -218,8 +220,7 @@ async def confirm(call: Call, taken: Confirm) -> Answer:
     joined, opened = done
     call.app.bell.ring(joined.member.entity_id)
     shown = HasJoined(joined.entity_uuid, joined.member.uuid, opened.csrf_token)
-    answer = persons.with_cookies(call, Answer(encode(shown)), opened)
-    return replace(answer, headers=(*answer.headers, *QUIET))
+    return persons.with_cookies(call, Answer(encode(shown)), opened)
 
 
 _ADMIN: Final[dict[str, Any]] = {

@@ -14,6 +14,8 @@ FAILURES: Final = (100, 60)
 """Failed authentications an address may have in a minute."""
 ASKED: Final = (20, 60)
 """Links for forgotten passwords an address may ask for in a minute."""
+CODES: Final = (10, 600)
+"""Codes sent for one account or invitation in ten minutes without one coming back right."""
 STREAMS: Final = 4
 """Streams a key may have under way at once."""
 REMEMBERED: Final = 100_000
@@ -39,6 +41,10 @@ class Windows:
         window[1] += 1
         return limit - int(window[1]), window[0] - now
 
+    def forget(self, who: Hashable) -> None:
+        """Count from nothing again."""
+        self._windows.pop(who, None)
+
 
 class Limits:
     """The limits of one process."""
@@ -48,6 +54,7 @@ class Limits:
         self._default = default
         self._keys = Windows()
         self._addresses = Windows()
+        self._codes = Windows()
         self._streams: dict[Hashable, int] = {}
         self._alone: set[Hashable] = set()
 
@@ -105,6 +112,21 @@ class Limits:
     def count_asked(self, address: str | None) -> None:
         """Count a link for a forgotten password that was asked for; RU029 when it is too many."""
         self._count_address("asked", address, ASKED, "Too many requests")
+
+    def count_code(self, who: Hashable) -> None:
+        """Count a code that is about to be sent; RU029 when it is too many.
+
+        `who` it is for: an account or an invitation. Each code may be a text that costs, and five
+        guesses at what it opens.
+        """
+        left, to_go = self._codes.count(who, *CODES)
+        if left < 0:
+            detail = f"At most {CODES[0]} codes in {CODES[1]} s"
+            raise Refusal("RU029", detail, retry_after=max(1, ceil(to_go)))
+
+    def code_was_right(self, who: Hashable) -> None:
+        """Forget the codes sent before, as one came back right."""
+        self._codes.forget(who)
 
     def failed(self, address: str | None) -> None:
         """Count a failed authentication; RU029 instead of the failure when there were too many.

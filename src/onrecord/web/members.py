@@ -34,8 +34,8 @@ async def _told(work: Work, member: Member) -> OneMember:
 class UpdateMember(Takes):
     """Which member, and the new values.
 
-    Beside `entity_user_xref_uuid`, `identifier` is the new one; without it `identifier` says which
-    member.
+    Beside `entity_user_xref_uuid`, `identifier` is the new one; without it, or beside another
+    `new_identifier`, `identifier` says which member.
     """
 
     entity_user_xref_uuid: str | None = None
@@ -52,7 +52,8 @@ async def update_member(work: Work, taken: UpdateMember) -> OneMember:
     """Change names, identifier or the contact card of a member."""
     new_identifier = taken.new_identifier
     if taken.entity_user_xref_uuid:
-        member = await members.pick(work, taken.entity_user_xref_uuid, None)
+        named = None if new_identifier in {None, taken.identifier} else taken.identifier
+        member = await members.pick(work, taken.entity_user_xref_uuid, named)
         new_identifier = taken.identifier if new_identifier is None else new_identifier
     else:
         member = await members.pick(work, None, taken.identifier)

@@ -207,9 +207,10 @@ def _schemes() -> dict[str, Any]:
         "in": "cookie",
         "name": SESSION_COOKIE,
         "description": "The session of a person in the web app. A POST needs `X-CSRF-Token` as"
-        " well, as `GET /app-service/api/session` gives it. Calls for which a member acts name the"
-        " membership in `X-Entity-User-Xref-Uuid`; a GET may do so with the parameter `as`. Over"
-        " https the cookie's name begins with `__Host-`.",
+        " well, as `GET /app-service/api/session` gives it; so does a GET that puts something on"
+        " record, where `Sec-Fetch-Site` says that a page elsewhere made it. Calls for which a"
+        " member acts name the membership in `X-Entity-User-Xref-Uuid`; a GET may do so with the"
+        " parameter `as`. Over https the cookie's name begins with `__Host-`.",
     }
     schemes["sdk"] = {
         "type": "http",

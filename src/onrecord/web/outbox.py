@@ -20,7 +20,8 @@ from onrecord.store.post import Kept
 from onrecord.web.call import Call, encode
 from onrecord.web.endpoint import Answer, Endpoint, Nothing
 
-_FORWARDED: Final = frozenset({b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip"})
+_FORWARDED: Final = re.compile(rb"via|.*forwarded.*|(.*-)?(client|real|connecting)-ip")
+"""Names of headers by which a proxy tells that somebody else is behind it."""
 _REFRESH: Final = 3
 """Seconds after which the page looks again."""
 
@@ -48,7 +49,7 @@ def _check_home(call: Call) -> None:
     """Refuse (RN005) whoever does not sit at this very machine, as if nothing were here."""
     settings = call.app.settings
     host = call.headers.get(b"host", b"").decode("latin-1")
-    forwarded = any(name in _FORWARDED or name.startswith(b"x-forwarded") for name in call.headers)
+    forwarded = any(_FORWARDED.fullmatch(name) for name in call.headers)
     at_home = call.address is not None and is_loopback(str(call.address))
     if not (settings.dev_outbox and at_home and _is_home(host)) or forwarded:
         raise Refusal("RN005")

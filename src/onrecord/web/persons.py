@@ -77,8 +77,9 @@ async def signed_in_already(call: Call) -> Actor | None:
     name = credentials.cookie_name(credentials.SESSION_COOKIE, secure=settings.secure_cookies)
     if not credentials.cookie(call.headers, name):
         return None
+    headers = {one: value for one, value in call.headers.items() if one != b"authorization"}
     credential = credentials.of_person(
-        call.headers, {}, call.address, posts=True, secure=settings.secure_cookies
+        headers, {}, call.address, posts=True, secure=settings.secure_cookies
     )
     return await call.app.store.ask(
         lambda session: sessions.judge(session, credential, IN_A_SESSION)
@@ -201,6 +202,11 @@ def with_headers(answer: Answer, headers: Sequence[tuple[str, str]]) -> Answer:
     return replace(answer, headers=(*answer.headers, *headers))
 
 
+def keep_quiet(call: Call) -> None:
+    """Let a link's token not travel on from the page that holds it, whatever the answer."""
+    call.extra.append(("Referrer-Policy", "no-referrer"))
+
+
 def csrf_of(call: Call) -> str:
     """Give the CSRF token of the session that a call shows."""
     name = credentials.cookie_name(
@@ -240,17 +246,28 @@ async def check_password(
     """
     locked = await unsigned(call, lambda work: accounts.seconds_locked(work, username))
     if locked:
-        _count(call, account, "locked")
-        raise Refusal("RU029", "Too many failed sign-ins in a row", retry_after=locked)
+        count_locked(call, [account])
+        raise locked_out(locked)
     right = await call.app.passwords.matches(account.password if account else None, password)
     locked = await unsigned(call, lambda work: accounts.count_try(work, username, right=right))
     if locked:
-        _count(call, account, "locked")
-        raise Refusal("RU029", "Too many failed sign-ins in a row", retry_after=locked)
+        count_locked(call, [account])
+        raise locked_out(locked)
     if account is None or not right:
         _count(call, account, "password")
         failed(call, Refusal("RU001", "The user name or password is not right"))
     return account
+
+
+def locked_out(seconds: int) -> Refusal:
+    """Give the refusal of a door that is shut for so many more seconds."""
+    return Refusal("RU029", "Too many failed sign-ins in a row", retry_after=seconds)
+
+
+def count_locked(call: Call, accounts_shut: Sequence[Account | None]) -> None:
+    """Count those who came when the door was shut."""
+    for account in accounts_shut:
+        _count(call, account, "locked")
 
 
 def _count(call: Call, account: Account | None, reason: str) -> None:

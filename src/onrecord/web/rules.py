@@ -56,9 +56,10 @@ kills the older ones. Mail that comes back makes the invitation `bounced`, and n
 at that address. Whoever opens the link makes an account or signs in to one, accepts the terms and
 gives the code that is sent to the phone, or to the email where no phone is known or no texts are
 sent; then the member is `active`, the Butler welcomes the member, and tells the staff of a new
-client. An account is a member of an organisation once. A new version of the terms asks everybody
-again; it shuts nobody out. A `suspended` member cannot act, but is shown as `unavailable` and
-keeps chats and groups. A member who acts must be active ([RF024](errors#RF024)).
+client. An account is a member of an organisation once at a time: whose membership has ended may
+join with a new one. A new version of the terms asks everybody again; it shuts nobody out. A
+`suspended` member cannot act, but is shown as `unavailable` and keeps chats and groups. A member
+who acts must be active ([RF024](errors#RF024)).
 
 *The end of a membership* (`destroy`) makes a member `inactive`: out of every chat (as a former
 participant), every group and every list of contacts, with the keys stopped; a pending invitation
@@ -227,10 +228,11 @@ membership: the user stays readable with `active: false`, since the member stays
 `roles` takes `staff` and `user_admin`; system administrators are made by each other.
 
 *Groups* are the organisation's, with the staff in them; clients in them stay. Only an empty one
-can be deleted.
+can be deleted; it is opened again by a POST with the identifier it holds.
 
 Rules that the present state stands against are 409. Our code begins the `detail` of an error.
-Attributes that are not kept are ignored, and named in `Ignored-Fields`.
+Attributes that are not kept are ignored, and named in `Ignored-Fields`; so are phone numbers
+without a country.
 """),
     ),
     Section(
@@ -310,6 +312,11 @@ With `limit` (1 to 1,000) a list is one page with a `next_cursor`, which is null
 page. Send it as `cursor`, with the same filters: a cursor belongs to its list and filters.
 Without `limit` everything is streamed as one answer; a key has at most four streams at once
 ([RU029](errors#RU029)), and one whose reader takes nothing for a minute is cut.
+
+*Chats* come in the order they had when the first page was read. One that moves up while somebody
+goes from page to page is neither missed nor given twice.
+
+A parameter that is no list is given once; twice is [RB003](errors#RB003).
 
 `updated_since` is inclusive and needs an offset: `2026-11-22T10:00:00Z`, or
 `2026-11-22T11:00:00%2B01:00`, because a bare + in a query means a space.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from onrecord.app import App
 from onrecord.domain import keys, sessions, verdicts
-from onrecord.domain.credentials import Credential
+from onrecord.domain.credentials import Credential, rate_limit
 from onrecord.model import times
 from onrecord.model.access import Actor, Origin
 from onrecord.model.errors import CATALOGUE, RETRY_AFTER_SECONDS, FieldError, Refusal
@@ -32,7 +32,6 @@ from onrecord.web.endpoint import (
     Nothing,
     Routes,
     decode_body,
-    decode_form,
     decode_object,
     decode_query,
     parse_query,
@@ -89,7 +88,7 @@ class Server:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request, and give the status it was answered with."""
-        headers = dict(scope["headers"])
+        headers = by_name(scope["headers"])
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             origin = Origin(given.decode("ascii"), given.decode("ascii"))
@@ -156,6 +155,7 @@ class Server:
                 address,
                 posts=endpoint.method != "GET",
                 secure=self.app.settings.secure_cookies,
+                writes=bool(endpoint.writes),
             )
             await self._authenticate(call)
         before = call.caller.actor
@@ -175,9 +175,6 @@ class Server:
         client = scope.get("client")
         forwarded = headers.get(b"x-forwarded-for")
         trusted = self.app.settings.trusted_proxies
-        if forwarded and trusted:  # several lines are one list (RFC 9110, section 5.3)
-            lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-            forwarded = b", ".join(lines)
         return credentials.source_of(
             client[0] if client else None,
             forwarded.decode("latin-1") if forwarded and trusted else None,
@@ -199,6 +196,7 @@ class Server:
             credential.entity_uuid,
             credential.on_behalf_of,
             credential.contradiction,
+            credential.is_bearer,
         )
 
         demand = call.endpoint.demand
@@ -219,7 +217,11 @@ class Server:
         if actor is not None and actor.expires_at is not None and actor.expires_at <= times.now():
             actor = None
         if actor is None:
-            actor = await self.app.store.ask(judge)
+            try:
+                actor = await self.app.store.ask(judge)
+            except Refusal as refusal:
+                self._count_refused(call, credential, refusal)
+                raise
             self._remember(place, actor)
         call.caller.actor = actor
         key, account = actor.key, actor.account
@@ -232,6 +234,17 @@ class Server:
         if credential.is_first_use:
             await self.app.store.write(call.caller, sessions.note_first_use)
             credential.is_first_use = False
+
+    def _count_refused(self, call: Call, credential: Credential, refusal: Refusal) -> None:
+        """Count what a right key may not do as a request of the key; RU029 when it is too many.
+
+        A key that is refused itself (RU…) is not counted: whoever has got hold of its id, or of
+        the key elsewhere, must not use up what it may do.
+        """
+        key = credential.key
+        if key is not None and not refusal.code.startswith("RU"):
+            own = rate_limit(key.rate_limit)
+            call.extra.extend(self.limits.count_request(key.id, own))
 
     def _remember(self, place: tuple[Any, ...], actor: Actor) -> None:
         """Remember a verdict reached on what is committed; one of a work only after its commit."""
@@ -343,6 +356,22 @@ def _field(one: FieldError) -> dict[str, str]:
 # -- bytes ---------------------------------------------------------------------------------------
 
 
+def by_name(lines: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Give headers by name; several lines of one name are one list (RFC 9110, section 5.3).
+
+    So nobody can choose which of two is believed: two ids or members in a row are none.
+    """
+    headers = dict(lines)
+    if len(headers) == len(lines):
+        return headers
+    headers.clear()
+    for name, value in lines:
+        before = headers.get(name)
+        between = b"; " if name == b"cookie" else b", "
+        headers[name] = value if before is None else before + between + value
+    return headers
+
+
 def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
     """Split a query string, or give the refusal to be told in its turn."""
     try:
@@ -353,6 +382,10 @@ def _query(raw: bytes) -> tuple[dict[str, list[str]], Refusal | None]:
 
 async def _decoded(call: Call, receive: Receive) -> Any:
     """Read and decode a body; RB026, RB024, RB001 to RB003, and RB016 for a file of a form."""
+    coding = call.headers.get(b"content-encoding", b"").strip().lower()
+    if coding not in {b"", b"identity"}:
+        plain = [("Accept-Encoding", "identity")]  # RFC 9110, section 15.5.16
+        raise Refusal("RB026", "The body must not be compressed", headers=plain)
     kind = call.headers.get(b"content-type")
     if call.endpoint.consumes == FORM or (call.endpoint.also_form and multipart.is_form(kind)):
         return await _decoded_form(call, receive)
@@ -364,6 +397,10 @@ async def _decoded(call: Call, receive: Receive) -> Any:
             call.body = await _read_body(receive, call.headers, call.endpoint.body_limit)
     except TimeoutError:
         raise Refusal("RB001", "The body did not arrive in time") from None
+    if call.body and kind is None and not call.endpoint.kinds:
+        # A page of another site can send a body without a type, and its browser does not ask us
+        # first: so it could sign somebody in as somebody else.
+        raise Refusal("RB026", "The content type must be given: application/json")
     call.idempotency = idempotency.asked_for(call)
     if call.endpoint.consumes == SCIM_JSON:
         return decode_object(call.body)
@@ -382,7 +419,7 @@ async def _decoded_form(call: Call, receive: Receive) -> Any:
     call.form = await multipart.read_form(receive, call.headers, limits)
     call.body = call.form.digest
     call.idempotency = idempotency.asked_for(call)
-    taken, ignored = decode_form(call.endpoint, call.form.fields)
+    taken, ignored = decode_query(call.endpoint, call.form.fields)
     _name_ignored(call, ignored)
     return taken
 
@@ -416,9 +453,9 @@ async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: in
 
 
 def _header_list(names: Sequence[str]) -> str:
-    r"""Name unknown fields in a header: at most 20, in visible ASCII."""
+    r"""Name unknown fields in a header: at most 20, in visible ASCII without commas."""
     shown = [name[:60].encode("ascii", "backslashreplace").decode() for name in names[:20]]
-    return ", ".join(re.sub(r"[^\x21-\x7e]", "_", name) for name in shown)
+    return ", ".join(re.sub(r"[^\x21-\x2b\x2d-\x7e]", "_", name) for name in shown)
 
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
