@@ -20,7 +20,7 @@ CONTRACTS = {
 }
 
 # Rooms that are one file; every other room is a folder.
-FILES = {"__main__", "cli", "app", "settings", "jobs"}
+FILES = {"__main__", "app", "settings", "jobs"}
 
 
 @dataclass(frozen=True)
