@@ -2,6 +2,7 @@
 
 import asyncio
 import json as jsons
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -20,6 +21,10 @@ from onrecord.store.work import Work
 from onrecord.web.rows import ROWS
 from onrecord.web.server import Server
 from tests.cast import Browser, Cast, Person, SdkToken, Shown, embed, sign_in, uuid_of
+
+# Before each request httpx asks for this module, which is not installed: looking for it in every
+# folder of the path took a tenth of the time of the tests. This says at once that it is not there.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # None is how one says so
 
 T = TypeVar("T")
 Member = str | Person
@@ -100,7 +105,9 @@ class World:
 
     def run(self, act: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on this world's event loop."""
-        return self.runner.run(act)
+        # Not `Runner.run`: each time it would put in a handler for interrupts, and describe the
+        # whole task while doing so, which costs more than most of what tests run.
+        return self.runner.get_loop().run_until_complete(act)
 
     # -- requests --------------------------------------------------------------------------------
 

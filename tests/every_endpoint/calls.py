@@ -6,7 +6,7 @@ import io
 import json
 import uuid
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from onrecord.domain import (
     terms,
 )
 from onrecord.model import times
-from onrecord.model.access import CLIENT, INSTALLATION_UUID, STAFF, Kind
+from onrecord.model.access import CLIENT, STAFF, Kind
 from onrecord.model.people import AVATAR_SIZES, Picture
 from onrecord.store import accounts as account_rows
 from onrecord.store import attachments as attachment_rows
@@ -54,6 +54,7 @@ TWINS = tuple(row for row in ALL_ROWS if row.twin_of)
 """The administrators' calls, which test_administration.py tries: types and handlers are those of
 the rows above, so what these do with bad input is tried there."""
 _ORIGINALS = {(row.method, row.path): row for row in ROWS}
+_OF_PERSONS = {(row.method, row.path) for row in (*app_service.ROWS, *account.ROWS)}
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: C901, P
     cast = world.cast
     row = _ORIGINALS.get((row.method, row.twin_of), row)
     of_persons.revive(world, row)
-    if row in (*app_service.ROWS, *account.ROWS) and row.method == "POST":
+    if row.method == "POST" and (row.method, row.path) in _OF_PERSONS:
         return Good(json=of_persons.body_for(world, row, number))
     if row.path.startswith(f"{ENTITY}/entity-memberships/create"):
         group = {"new_group_name": f"Circle {number}"} if row.path.endswith("/v2") else {}
@@ -114,80 +115,86 @@ def good(world: World, row: Endpoint, number: int = 0) -> Good:  # noqa: C901, P
         return _with_files(world, row, number)
     if row.path.startswith(f"{CHAT}/chats/") and row.path.rpartition("/")[2] in _CHAT_ACTS:
         return Good(json=_about_chats(world, row.path.rpartition("/")[2], number))
-    known: dict[tuple[str, str], Good] = {
-        ("POST", f"{CHAT}/chats/butler-says/send-text"): Good(
+    known: dict[tuple[str, str], Callable[[], Good]] = {  # only what is asked for is made
+        ("POST", f"{CHAT}/chats/butler-says/send-text"): lambda: Good(
             json={"entity_user_xref_uuid": cast.priya.uuid, "text": f"text {number}"}
         ),
-        ("GET", f"{ENTITY}/api-keys/list"): Good(),
-        ("POST", f"{ENTITY}/sdk/sessions/create"): Good(
+        ("GET", f"{ENTITY}/api-keys/list"): Good,
+        ("POST", f"{ENTITY}/sdk/sessions/create"): lambda: Good(
             json={"entity_user_xref_uuid": cast.tomas.uuid}
         ),
-        ("GET", f"{ENTITY}/sdk/entity-memberships"): Good(
+        ("GET", f"{ENTITY}/sdk/entity-memberships"): lambda: Good(
             params={"primary_email": cast.tomas.email}
         ),
-        ("POST", f"{ENTITY}/organisation/update"): Good(json={"banner": f"Banner {number}"}),
-        ("GET", f"{CHAT}/chats"): Good(),
-        ("GET", f"{ENTITY}/record/checkpoint"): Good(),
-        ("GET", f"{ENTITY}/events"): Good(),
-        ("GET", f"{CHAT}/events"): Good(),
-        ("GET", f"{ENTITY}/whoami"): Good(),
-        ("GET", f"{CHAT}/whoami"): Good(),
-        ("GET", f"{ENTITY}/entity-memberships"): Good(params={"identifier": "ADV-1"}),
-        ("GET", f"{ENTITY}/entity-memberships/list"): Good(),
-        ("GET", f"{ENTITY}/entity-memberships/group-memberships/list"): Good(
+        ("POST", f"{ENTITY}/organisation/update"): lambda: Good(
+            json={"banner": f"Banner {number}"}
+        ),
+        ("GET", f"{CHAT}/chats"): Good,
+        ("GET", f"{ENTITY}/record/checkpoint"): Good,
+        ("GET", f"{ENTITY}/events"): Good,
+        ("GET", f"{CHAT}/events"): Good,
+        ("GET", f"{ENTITY}/whoami"): Good,
+        ("GET", f"{CHAT}/whoami"): Good,
+        ("GET", f"{ENTITY}/entity-memberships"): lambda: Good(params={"identifier": "ADV-1"}),
+        ("GET", f"{ENTITY}/entity-memberships/list"): Good,
+        ("GET", f"{ENTITY}/entity-memberships/group-memberships/list"): lambda: Good(
             params={"identifier": "ADV-1"}
         ),
-        ("GET", f"{ENTITY}/groups"): Good(params={"group_uuid": cast.team}),
-        ("GET", f"{ENTITY}/groups/list"): Good(),
-        ("GET", f"{ENTITY}/barriers/list"): Good(),
-        ("GET", f"{ENTITY}/contacts/explain"): Good(
+        ("GET", f"{ENTITY}/groups"): lambda: Good(params={"group_uuid": cast.team}),
+        ("GET", f"{ENTITY}/groups/list"): Good,
+        ("GET", f"{ENTITY}/barriers/list"): Good,
+        ("GET", f"{ENTITY}/contacts/explain"): lambda: Good(
             params={
                 "entity_user_xref_uuid": cast.tomas.uuid,
                 "other_entity_user_xref_uuid": cast.priya.uuid,
             }
         ),
-        ("GET", f"{ENTITY}/entity-memberships/avatar"): Good(params=_with_avatar(world)),
-        ("GET", f"{CHAT}/contacts/avatar"): Good(params=_with_avatar(world)),
-        ("GET", f"{CHAT}/contacts"): Good(params={"identifier": "CL-1"}),
-        ("GET", f"{CHAT}/contacts/list"): Good(),
-        ("GET", f"{CHAT}/entity-memberships"): Good(),
-        ("GET", f"{ENTITY}/export/entities"): Good(),
-        ("GET", f"{ENTITY}/chats/export/pdf"): Good(params={"chat_uuid": _chat(world)}),
-        ("GET", f"{ENTITY}/chats/export/zip"): Good(params={"chat_uuid": _chat(world)}),
-        ("GET", f"{CHAT}/chats/export"): Good(params={"chat_uuid": _chat(world)}),
-        ("GET", f"{ENTITY}/chats/list"): Good(params={"text": "zero"}),
-        ("GET", f"{ENTITY}/chats/messages/range"): Good(params={"chat_uuid": _chat(world)}),
-        ("GET", f"{CHAT}/chats/messages/search"): Good(params={"text": "zero"}),
-        ("GET", f"{APP}/review/chats/list"): Good(params=_reason(world)),
-        ("GET", f"{APP}/review/messages/range"): Good(params=_to_review(world)),
-        ("GET", f"{APP}/review/export/pdf"): Good(params=_to_review(world)),
-        ("GET", f"{APP}/review/export/zip"): Good(params=_to_review(world)),
-        ("GET", f"{ENTITY}/imports/template"): Good(params={"kind": "clients"}),
-        ("GET", f"{ENTITY}/imports/report"): Good(params={"job_uuid": _import(world)}),
-        ("POST", f"{ENTITY}/imports/create"): Good(
+        ("GET", f"{ENTITY}/entity-memberships/avatar"): lambda: Good(params=_with_avatar(world)),
+        ("GET", f"{CHAT}/contacts/avatar"): lambda: Good(params=_with_avatar(world)),
+        ("GET", f"{CHAT}/contacts"): lambda: Good(params={"identifier": "CL-1"}),
+        ("GET", f"{CHAT}/contacts/list"): Good,
+        ("GET", f"{CHAT}/entity-memberships"): Good,
+        ("GET", f"{ENTITY}/export/entities"): Good,
+        ("GET", f"{ENTITY}/chats/export/pdf"): lambda: Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{ENTITY}/chats/export/zip"): lambda: Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{CHAT}/chats/export"): lambda: Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{ENTITY}/chats/list"): lambda: Good(params={"text": "zero"}),
+        ("GET", f"{ENTITY}/chats/messages/range"): lambda: Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{CHAT}/chats/messages/search"): lambda: Good(params={"text": "zero"}),
+        ("GET", f"{APP}/review/chats/list"): lambda: Good(params=_reason(world)),
+        ("GET", f"{APP}/review/messages/range"): lambda: Good(params=_to_review(world)),
+        ("GET", f"{APP}/review/export/pdf"): lambda: Good(params=_to_review(world)),
+        ("GET", f"{APP}/review/export/zip"): lambda: Good(params=_to_review(world)),
+        ("GET", f"{ENTITY}/imports/template"): lambda: Good(params={"kind": "clients"}),
+        ("GET", f"{ENTITY}/imports/report"): lambda: Good(params={"job_uuid": _import(world)}),
+        ("POST", f"{ENTITY}/imports/create"): lambda: Good(
             data={"kind": "clients"},
             files={"file": ("clients.csv", _clients(number), "text/csv")},
         ),
-        ("POST", f"{ENTITY}/terms/update"): Good(json={"text": f"Terms {number}"}),
-        ("GET", f"{ENTITY}/jobs"): Good(params={"job_uuid": _job(world)}),
-        ("POST", f"{APP}/terms/accept"): Good(json={"version": _terms(world, cast.firm, number)}),
-        ("POST", f"{APP}/account/terms/accept"): Good(
+        ("POST", f"{ENTITY}/terms/update"): lambda: Good(json={"text": f"Terms {number}"}),
+        ("GET", f"{ENTITY}/jobs"): lambda: Good(params={"job_uuid": _job(world)}),
+        ("POST", f"{APP}/terms/accept"): lambda: Good(
+            json={"version": _terms(world, cast.firm, number)}
+        ),
+        ("POST", f"{APP}/account/terms/accept"): lambda: Good(
             json={"version": _terms(world, None, number)}
         ),
-        ("GET", f"{ENTITY}/record/proof"): Good(params={"position": 1, "size": 2}),
-        ("GET", f"{ENTITY}/record/consistency"): Good(params={"from_size": 1, "to_size": 2}),
-        ("POST", f"{CHAT}/chats/create"): Good(
+        ("GET", f"{ENTITY}/record/proof"): lambda: Good(params={"position": 1, "size": 2}),
+        ("GET", f"{ENTITY}/record/consistency"): lambda: Good(
+            params={"from_size": 1, "to_size": 2}
+        ),
+        ("POST", f"{CHAT}/chats/create"): lambda: Good(
             json={"entity_user_xref_uuids": [cast.ingrid.uuid], "text": f"text {number}"}
         ),
-        ("POST", f"{CHAT}/chats/messages/send-text"): Good(
+        ("POST", f"{CHAT}/chats/messages/send-text"): lambda: Good(
             json={"chat_uuid": _chat(world), "text": f"text {number}"}
         ),
-        ("GET", f"{CHAT}/chats/messages/range"): Good(params={"chat_uuid": _chat(world)}),
+        ("GET", f"{CHAT}/chats/messages/range"): lambda: Good(params={"chat_uuid": _chat(world)}),
     }
     if row.takes is Nothing:
         return Good()
     assert (row.method, row.path) in known, "a row that takes something has a good request here"
-    return known[row.method, row.path]
+    return known[row.method, row.path]()
 
 
 _MEMBER_ACTS = {
@@ -205,8 +212,17 @@ _MEMBER_ACTS = {
     "avatar/remove": "active",
 }
 """Acts on one member, and the state the member is in before."""
-_MEMBERS = 128
-"""Members made beforehand, as `_GROUPS`."""
+_AT_ONCE = 16
+"""How many things are made beforehand at a time: the first good request for a row makes enough for
+the refusals of a test, so that asking for another one puts nothing on record in between."""
+
+
+def _enough(world: World, what: str, number: int, make: Callable[[range], list[str]]) -> str:
+    """Give the uuid of the thing with a number, after making all up to it that are not there."""
+    made = world.prepared.setdefault(what, [])
+    while len(made) <= number:
+        made += make(range(len(made), len(made) + _AT_ONCE))
+    return made[number]
 
 
 def _about_a_member(world: World, act: str, number: int) -> Good:
@@ -226,9 +242,9 @@ def _about_a_member(world: World, act: str, number: int) -> Good:
 def _member(world: World, act: str, number: int) -> str:
     """A member of staff who is made for one call, in the state and with what it needs."""
 
-    async def prepare(work: Work) -> list[str]:
+    async def prepare(work: Work, numbers: range) -> list[str]:
         uuids = []
-        for each in range(_MEMBERS):
+        for each in numbers:
             made = await members.add(
                 work,
                 profile=STAFF,
@@ -244,9 +260,10 @@ def _member(world: World, act: str, number: int) -> str:
             uuids.append(made.uuid)
         return uuids
 
-    if act not in world.prepared:
-        world.prepared[act] = world.work(world.cast.firm, prepare)
-    return world.prepared[act][number]
+    def make(numbers: range) -> list[str]:
+        return world.work(world.cast.firm, lambda work: prepare(work, numbers))
+
+    return _enough(world, act, number, make)
 
 
 A_PICTURE = [Picture(size, f"{size:032x}", "image/webp", b"a picture") for size in AVATAR_SIZES]
@@ -304,8 +321,7 @@ def _unsigned(world: World, path: str, number: int) -> Good:
         return Good(headers={"host": "127.0.0.1"})
     if path.endswith("/mail/bounces"):
         return _bounces(world)
-    if not world.rows("SELECT 1 FROM member WHERE last_name = 'Made to join'"):
-        world.work(world.cast.firm, _prepare_joining)
+    _enough(world, "joining", number, lambda numbers: _prepare_joining(world, numbers))
     if path.endswith("/confirm"):
         return Good(json={"challenge": f"challenge {number}", "code": "123456"})
     if path.endswith("/accept"):
@@ -314,10 +330,15 @@ def _unsigned(world: World, path: str, number: int) -> Good:
     return Good(params={"token": f"token {number}"})
 
 
-async def _prepare_joining(work: Work) -> None:
+def _prepare_joining(world: World, numbers: range) -> list[str]:
     """Make clients who are invited, each with a link and a challenge that are known."""
+    return world.work(world.cast.firm, lambda work: _invited(work, numbers))
+
+
+async def _invited(work: Work, numbers: range) -> list[str]:
     now = times.now()
-    for number in range(_MEMBERS):
+    uuids = []
+    for number in numbers:
         made = await members.add(
             work,
             profile=CLIENT,
@@ -351,6 +372,8 @@ async def _prepare_joining(work: Work) -> None:
                 "payload": json.dumps(payload),
             },
         )
+        uuids.append(made.uuid)
+    return uuids
 
 
 def _bounces(world: World) -> Good:
@@ -367,16 +390,17 @@ def _signed(body: bytes) -> dict[str, str]:
 
 
 def _terms(world: World, entity: str | None, number: int) -> int:
-    """A version of the terms that nobody has accepted: 128 are made beforehand."""
-    of = "SELECT 1 FROM terms t JOIN entity e ON e.id = t.entity_id WHERE e.uuid = $1"
+    """A version of the terms that nobody has accepted."""
 
-    async def publish(work: Work) -> None:
-        for each in range(_MEMBERS):
+    async def publish(work: Work, numbers: range) -> list[str]:
+        for each in numbers:
             await terms.publish(work, f"Terms {each}")
+        return [str(each + 1) for each in numbers]
 
-    if not world.rows(of, entity or INSTALLATION_UUID):
-        world.work(entity, publish)
-    return number + 1
+    def make(numbers: range) -> list[str]:
+        return world.work(entity, lambda work: publish(work, numbers))
+
+    return int(_enough(world, f"terms of {entity}", number, make))
 
 
 def _job(world: World) -> str:
@@ -410,10 +434,6 @@ def _import(world: World) -> str:
     return world.work(world.cast.firm, ask_for)
 
 
-_GROUPS = 128
-"""Groups made beforehand: more than any test asks for, so that asking puts nothing on record."""
-
-
 def _about_groups(world: World, path: str, number: int) -> dict[str, Any]:
     """A good body of a call about groups or barriers."""
     cast = world.cast
@@ -433,25 +453,24 @@ def _about_groups(world: World, path: str, number: int) -> dict[str, Any]:
 def _group(world: World, act: str, number: int) -> str:
     """A group that is made for one call: with olga in it, or a barrier, where that must be."""
     cast = world.cast
-    named = "SELECT uuid FROM client_group WHERE name = $1"
 
-    async def prepare(work: Work) -> None:
+    async def prepare(work: Work, numbers: range) -> list[str]:
+        uuids = []
         olga = await members.pick(work, cast.olga.uuid, None)
         team = await groups.pick(work, cast.team)
-        for each in range(_GROUPS):
+        for each in numbers:
             group = await groups.add_group(work, f"Made for {act} {each}")
             if act == "groups/group-members/destroy":
                 await groups.put_into_group(work, group, olga)
             if act == "barriers/destroy":
                 await store.add_barrier(work.db, work.actor.entity_id, team.id, group.id)
+            uuids.append(group.uuid)
+        return uuids
 
-    if not world.rows(named, f"Made for {act} 0"):
-        world.work(cast.firm, prepare)
-    return str(world.rows(named, f"Made for {act} {number}")[0][0])
+    def make(numbers: range) -> list[str]:
+        return world.work(cast.firm, lambda work: prepare(work, numbers))
 
-
-_KEYS = 128
-"""Keys made beforehand, as `_GROUPS`."""
+    return _enough(world, act, number, make)
 
 
 def _about_keys(world: World, act: str, number: int) -> dict[str, Any]:
@@ -471,9 +490,9 @@ def _about_keys(world: World, act: str, number: int) -> dict[str, Any]:
 def _key(world: World, number: int) -> str:
     """A key that is made for one call."""
 
-    async def prepare(work: Work) -> list[str]:
+    async def prepare(work: Work, numbers: range) -> list[str]:
         uuids = []
-        for each in range(_KEYS):
+        for each in numbers:
             made = await keys.create(
                 work,
                 kind=Kind.MASTER_USER,
@@ -483,9 +502,10 @@ def _key(world: World, number: int) -> str:
             uuids.append(made.api_key_uuid)
         return uuids
 
-    if "keys" not in world.prepared:
-        world.prepared["keys"] = world.work(world.cast.firm, prepare)
-    return world.prepared["keys"][number]
+    def make(numbers: range) -> list[str]:
+        return world.work(world.cast.firm, lambda work: prepare(work, numbers))
+
+    return _enough(world, "keys", number, make)
 
 
 _CHAT_ACTS = frozenset(
@@ -510,37 +530,27 @@ def _about_chats(world: World, act: str, number: int) -> dict[str, Any]:
     return {"chat_uuid": _chat(world), **more[act]}
 
 
-_CHATS = 128
-"""Chats made beforehand, as `_GROUPS`."""
-
-
 def _chat_for(world: World, act: str, number: int) -> str:
     """A chat of tomas, made for one call: with olga in it, or a draft, where that must be."""
     cast = world.cast
-    named = "SELECT uuid FROM chat WHERE title = $1"
-    if not world.rows(named, f"To {act} 0"):
+    others = [cast.priya.uuid, *([cast.olga.uuid] if act == "remove" else [])]
+    text = {} if act == "discard" else {"text": "zero"}
+
+    def made(each: int) -> Coroutine[Any, Any, httpx.Response]:
+        body = {"entity_user_xref_uuids": others, "title": f"To {act} {each}", **text}
+        return world.request(
+            "POST", f"{CHAT}/chats/create", key=cast.master, on_behalf_of=cast.tomas, json=body
+        )
+
+    def make(numbers: range) -> list[str]:
         _chat(world)
-        others = [cast.priya.uuid, *([cast.olga.uuid] if act == "remove" else [])]
-        text = {} if act == "discard" else {"text": "zero"}
-
-        def made(each: int) -> Coroutine[Any, Any, httpx.Response]:
-            body = {"entity_user_xref_uuids": others, "title": f"To {act} {each}", **text}
-            return world.request(
-                "POST",
-                f"{CHAT}/chats/create",
-                key=cast.master,
-                on_behalf_of=cast.tomas,
-                json=body,
-            )
-
         # At the same time, so that they wait for the disk together.
-        for response in world.together(*map(made, range(_CHATS))):
-            accepted(response)
-    return str(world.rows(named, f"To {act} {number}")[0][0])
+        responses = world.together(*map(made, numbers))
+        return [str(accepted(response)["chat_uuid"]) for response in responses]
+
+    return _enough(world, act, number, make)
 
 
-_UPLOADS = 128
-"""Uploads made beforehand, as `_GROUPS`, half of them for the Butler."""
 A_FILE = b"A letter.\n"
 
 
@@ -550,7 +560,7 @@ def _with_files(world: World, row: Endpoint, number: int) -> Good:
         files = {"file": (f"letter {number}.txt", A_FILE, "text/plain")}
         return Good(data={"chat_uuid": _chat(world)}, files=files)
     for_butler = "/butler-says/" in row.path
-    named = {"attachment_uuid": _uploads(world)[number % _UPLOADS + _UPLOADS * for_butler]}
+    named = {"attachment_uuid": _upload(world, number, for_butler=for_butler)}
     if for_butler:
         return Good(json={**named, "entity_user_xref_uuid": world.cast.priya.uuid})
     if row.path.endswith("/send-attachment"):
@@ -562,33 +572,38 @@ def _with_files(world: World, row: Endpoint, number: int) -> Good:
     return Good(params=_sent_file(world) | (_reason(world) if "/review/" in row.path else {}))
 
 
-def _uploads(world: World) -> list[str]:
-    """Uploads of tomas: first those for the chat, then those for the Butler."""
-    if "uploads" not in world.prepared:
-        chat_uuid = _chat(world)
-        world.prepared["uploads"] = world.work(
-            world.cast.firm,
-            lambda work: _make_uploads(work, world, [chat_uuid] * _UPLOADS + [None] * _UPLOADS),
+def _upload(world: World, number: int, *, for_butler: bool = False) -> str:
+    """An upload of tomas, made for one call: for the chat or for the Butler."""
+    chat_uuid = None if for_butler else _chat(world)
+
+    def make(numbers: range) -> list[str]:
+        uuids = world.work(
+            world.cast.firm, lambda work: _make_uploads(work, world, chat_uuid, len(numbers))
         )
-        name = attachment_rows.name_of(world.cast.firm, world.prepared["uploads"][0])
-        world.run(world.app.files.put(name, io.BytesIO(A_FILE)))
-    return world.prepared["uploads"]
+        if numbers[0] == 0:
+            name = attachment_rows.name_of(world.cast.firm, uuids[0])
+            world.run(world.app.files.put(name, io.BytesIO(A_FILE)))
+        return uuids
+
+    return _enough(world, f"uploads {for_butler}", number, make)
 
 
-async def _make_uploads(work: Work, world: World, chats: list[str | None]) -> list[str]:
-    """Make uploads that wait for a chat each, None for the Butler."""
+async def _make_uploads(
+    work: Work, world: World, chat_uuid: str | None, how_many: int
+) -> list[str]:
+    """Make uploads that wait for a chat, None for the Butler."""
     tomas = await members.pick(work, world.cast.tomas.uuid, None)
-    number = await work.db.one("SELECT id FROM chat WHERE uuid = $1", _chat_uuid(chats))
+    number = await work.db.one("SELECT id FROM chat WHERE uuid = $1", chat_uuid)
     key = await work.db.one("SELECT id FROM api_key WHERE uuid = $1", world.cast.master.uuid)
     uuids = []
-    for chat_uuid in chats:
+    for _ in range(how_many):
         uuids.append(str(uuid.uuid4()))
         await attachment_rows.add(
             work.db,
             {
                 "uuid": uuids[-1],
                 "entity_id": work.actor.entity_id,
-                "chat_id": None if chat_uuid is None or number is None else number[0],
+                "chat_id": number[0] if number else None,
                 "member_id": tomas.id,
                 "api_key_id": key[0] if key else None,
                 "filename": "letter.txt",
@@ -603,16 +618,12 @@ async def _make_uploads(work: Work, world: World, chats: list[str | None]) -> li
     return uuids
 
 
-def _chat_uuid(chats: list[str | None]) -> str:
-    return next(one for one in chats if one is not None)
-
-
 def _sent_file(world: World) -> dict[str, Any]:
     """Name a file with a preview that stands in a chat of everybody who acts in the tests."""
     if "sent file" not in world.prepared:
         cast = world.cast
         chat_uuid = _chat(world)
-        (file_uuid,) = world.work(cast.firm, lambda work: _make_uploads(work, world, [chat_uuid]))
+        (file_uuid,) = world.work(cast.firm, lambda work: _make_uploads(work, world, chat_uuid, 1))
         for ending in ("", ".preview"):
             content = io.BytesIO(b"a picture" if ending else A_FILE)
             world.run(world.app.files.put(f"{cast.firm}/{file_uuid}{ending}", content))
@@ -633,7 +644,7 @@ def _sent_file(world: World) -> dict[str, Any]:
 
 def _link(world: World, number: int) -> str:
     """A link of tomas to a file, made for this one call."""
-    file_uuid = _uploads(world)[0]
+    file_uuid = _upload(world, 0)
     token = f"{number:04}".ljust(43, "x")
 
     async def make(work: Work) -> None:

@@ -23,6 +23,7 @@ from tests.cast import ApiKey, Person, butler_of, make_key
 from tests.every_endpoint.untouched import digests
 from tests.world import CHAT, ENTITY, World, accepted, refused
 
+SPECIFICATION = specification(ROWS)
 SCIM = "/scim/v2"
 USERS, GROUPS = f"{SCIM}/Users", f"{SCIM}/Groups"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -1023,7 +1024,7 @@ def test_every_attribute_of_a_resource_is_in_its_schema(provider: Provider) -> N
 
 @EVERY_ROW
 def test_the_specification_has_each_call_with_its_refusals(row: Endpoint) -> None:
-    operation = specification(ROWS)["paths"][row.path][row.method.lower()]
+    operation = SPECIFICATION["paths"][row.path][row.method.lower()]
     for code in row.codes:
         response = operation["responses"][str(status_of(code))]
         assert f"{code}: " in response["description"]
