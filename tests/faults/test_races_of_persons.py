@@ -116,6 +116,23 @@ def test_who_joins_while_the_invitation_is_taken_back_joins_before_or_not_at_all
             }
 
 
+def test_an_invitation_taken_back_by_two_at_once_is_taken_back_once(two: Two) -> None:
+    for number in range(ROUNDS):
+        uuid, _ = two.invite(number)
+        acts = (two.acts(which, "invitations/revoke", uuid) for which in (two.world, two.second))
+        assert sorted(codes(two.world.together(*acts))) == ["RB019", "fine"]
+
+
+def test_an_invitation_taken_back_while_it_is_mailed_stays_so(two: Two) -> None:
+    for number in range(ROUNDS):
+        uuid, _ = two.invite(number)
+        accepted(two.world.run(two.acts(two.world, "invitations/resend", uuid)))
+        acts = two.acts(two.second, "invitations/revoke", uuid), worker.run_due(two.world.app)
+        two.world.together(*acts)
+        shown = two.world.get(MEMBERS, key=two.cast.system, params={"entity_user_xref_uuid": uuid})
+        assert accepted(shown)["entity_membership"]["invitation"]["state"] == "revoked"
+
+
 def test_an_invitation_accepted_three_times_at_once_makes_one_member(two: Two) -> None:
     for number in range(ROUNDS):
         uuid, token = two.invite(number)

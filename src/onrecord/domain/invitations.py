@@ -192,10 +192,10 @@ async def is_wanted(session: Session, job: Job) -> bool:
 
 async def delivered(work: Work, job: Job) -> None:
     """Note that an invitation was handed over, and end its job."""
+    known = await _held(work, job.payload["member_id"]) or Invitation("not_sent")
     if await is_wanted(work.db, job):
         member = await _member(work, job.payload["member_id"])
         reminder = job.payload["values"]["reminder"]
-        known = await _known(work, member.id) or Invitation("not_sent")
         now = times.wire(times.now())
         await _set_state(
             work,
@@ -248,7 +248,7 @@ async def revoke(work: Work, member: Member) -> None:
     RB019: there is none to take back. RF006: `administrators.check_may_change`.
     """
     administrators.check_may_change(work, member)
-    known = await _known(work, member.id)
+    known = await _held(work, member.id)
     if member.state != "pending" or known is None or known.state in {"revoked", "accepted"}:
         raise Refusal("RB019", "The member has no invitation that could be revoked")
     await _end(work, member, "revoked")
@@ -256,7 +256,7 @@ async def revoke(work: Work, member: Member) -> None:
 
 async def revoke_any(work: Work, member: Member) -> None:
     """Take back the invitation of a member whose membership ends, if there is one."""
-    known = await _known(work, member.id)
+    known = await _held(work, member.id)
     if known is not None and known.state not in {"revoked", "accepted"}:
         await _end(work, member, "revoked")
 
@@ -358,6 +358,17 @@ async def _member(work: Work, member_id: int) -> Member:
 async def _known(work: Work, member_id: int) -> Invitation | None:
     stored = (await people.details_of(work.db, member_id))["invitation"]
     return msgspec.json.decode(stored, type=Invitation) if stored else None
+
+
+async def _held(work: Work, member_id: int) -> Invitation | None:
+    """Give how far an invitation has come; nobody else takes it further before the work ends.
+
+    The head row would not do: an invitation changes nothing of access, so no work starts anew for
+    it, and two could take back the same one.
+    """
+    if await store.waiting_of(work.db, member_id) is None:
+        await people.lock_member(work.db, member_id)
+    return await _known(work, member_id)
 
 
 async def _set_state(

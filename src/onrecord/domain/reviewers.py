@@ -91,7 +91,7 @@ async def count_export(work: Work) -> None:
     if reviewer.level >= EVERY_CHAT:
         return
     cap = await organisation_settings.value(work, "reviewer_export_cap")
-    await rows.lock_reviewer(work.db, reviewer.member_id)
+    await people.lock_member(work.db, reviewer.member_id)
     now = times.now()
     since = now - CAP_SECONDS * times.SECOND
     count, oldest = await rows.exports_since(work.db, reviewer.member_id, since)

@@ -51,6 +51,11 @@ async def member_by_id(session: Session, member_id: int) -> Member | None:
     return _member(row) if row else None
 
 
+async def lock_member(session: Session, member_id: int) -> None:
+    """Let nobody else change a member's row until the work ends."""
+    await session.one(f"SELECT 1 FROM member WHERE id = $1{session.for_update}", member_id)
+
+
 async def member_identified(session: Session, entity_id: int, identifier: str) -> Member | None:
     """Give the organisation's member of an identifier (exact, case-sensitive)."""
     row = await session.one(

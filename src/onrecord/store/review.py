@@ -187,11 +187,6 @@ async def exports_since(session: Session, member_id: int, since: int) -> tuple[i
     return (row[0], row[1]) if row else (0, None)
 
 
-async def lock_reviewer(session: Session, member_id: int) -> None:
-    """Let nobody else count this reviewer's exports until the work ends."""
-    await session.one(f"SELECT 1 FROM member WHERE id = $1{session.for_update}", member_id)
-
-
 async def note_export(
     session: Session, entity_id: int, member_id: int, at: int, since: int
 ) -> None:
