@@ -25,6 +25,10 @@ for room in (serving, organisations, accounts, post, keys, record, imports):
 
 def _refused(message: str) -> NoReturn:
     click.echo(f"onrecord: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # full or closed: what it did not take must not be tried again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
 
 
