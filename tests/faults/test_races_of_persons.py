@@ -17,7 +17,7 @@ from tests.conftest import MakeWorld
 from tests.faults import records
 from tests.faults.processes import CREATE_MEMBER, LONG, MEMBERS
 from tests.signing import APP, username
-from tests.world import CHAT, World, accepted, refused
+from tests.world import CHAT, ENTITY, World, accepted, refused
 
 ROUNDS = 25 if LONG else 4
 
@@ -150,6 +150,23 @@ def test_an_invitation_accepted_three_times_at_once_makes_one_member(two: Two) -
         joined = two.world.entries(two.cast.firm)
         about = [one["type"] for one in joined if one.get("entity_user_xref_uuid") == uuid]
         assert about.count("member.joined") == 1
+
+
+def test_terms_accepted_twice_at_once_are_accepted_once(two: Two) -> None:
+    person = two.cast.tomas
+    browser = two.world.run(sign_in(two.world.app, person))
+    for version in range(1, ROUNDS + 1):
+        body = {"text": f"Terms {version}"}
+        accepted(two.world.post(f"{ENTITY}/terms/update", key=two.cast.system, json=body))
+        answers = two.world.together(
+            *(
+                which.request("POST", f"{APP}/terms/accept", key=browser, json={"version": version})
+                for which in (two.world, two.second)
+            )
+        )
+        assert codes(answers) == ["fine", "fine"]
+        told = [one["type"] for one in two.world.entries(two.cast.firm)]
+        assert told.count("terms.accepted") == version
 
 
 def test_of_two_who_take_a_user_name_at_once_one_gets_it(two: Two) -> None:

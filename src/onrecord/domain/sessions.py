@@ -294,10 +294,12 @@ async def end(work: Work, account: Account, row: SessionRow, reason: str) -> Non
 
 
 async def end_by_id(work: Work, account: Account, session_id: int, reason: str) -> None:
-    """End a living session of an account by its internal id."""
+    """End a living session of an account by its internal id; RU010 when it has ended meanwhile."""
     for row in await listed(work, account):
         if row.id == session_id:
             await end(work, account, row, reason)
+            return
+    raise Refusal("RU010")
 
 
 async def listed(work: Work, account: Account) -> list[SessionRow]:

@@ -13,6 +13,8 @@ from onrecord.model import text, times
 from onrecord.model.access import INSTALLATION_ID
 from onrecord.model.errors import malformed
 from onrecord.model.people import Member
+from onrecord.store import accounts as account_rows
+from onrecord.store import people
 from onrecord.store import terms as store
 from onrecord.store.db import Session
 from onrecord.store.work import Work
@@ -80,7 +82,8 @@ async def accept(
     """Accept terms for an account (id, uuid) and, in an organisation, for a member.
 
     `versions` says which were read: whose → version. An earlier one than the newest is noted, and
-    the newest stays due. RB003: a version that there never was.
+    the newest stays due. Each is accepted once, so the row of account or member is locked before
+    looking. RB003: a version that there never was.
     """
     member_id, entity_id = (None, None) if member is None else (member.id, member.entity_id)
     for one in await due(work.db, account[0], member_id, entity_id):
@@ -88,10 +91,12 @@ async def accept(
         if not 0 <= version <= one.version:
             raise malformed(one.whose, f"is at version {one.version}")
         if one.whose == OPERATOR:
+            await account_rows.account_by_id(work.db, account[0], locked=True)
             place, by = (INSTALLATION_ID, account[0]), accounts.installation(work)
             ids = {"account_uuid": account[1]}
         else:
             assert member is not None  # noqa: S101 - only members have an organisation's terms
+            await people.lock_member(work.db, member.id)
             place, by = (member.entity_id, member.id), work.actor
             ids = {"entity_user_xref_uuid": member.uuid}
         if version <= await store.accepted(work.db, *place):
