@@ -451,20 +451,6 @@ as of position {as_of} of the record of {origin}.
                            "missing" names attachments that could not be read
 
 What is null and named under "erased" was lawfully erased.
-
-To verify this file, with no server and no network:
-
-  onrecord verify FILE --key VKEY
-
-or, with Python alone and nothing installed,
-
-  python3 onrecord-verify.py FILE --key VKEY
-
-Get the program and the verifier key from somewhere else than from this file or from
-whoever gave it to you. The organisation's server publishes both, the key under
-/.well-known/onrecord-keys and the program under /onrecord-verify.py; other servers of
-OnRecord give the program too, and it is free software. Without a key that you trust,
-a file can only be shown to agree with itself.
 """
 
 
@@ -480,7 +466,7 @@ async def _as_zip(
     with ExitStack() as stack:
         parts = Parts(places.spool, stack)
         readme = README.format(as_of=plan.as_of, origin=plan.entity.origin)
-        parts.new("README.txt").write(readme.encode())
+        parts.new("README.txt").write((readme + sealed_zip.HOW_TO_VERIFY).encode())
         files = {"members": "entity_memberships", "groups": "groups", "chats": "chats"}
         for name, of in files.items():
             for piece in parts.put(f"{name}.json", _list(_RECORDS[of](scene))):

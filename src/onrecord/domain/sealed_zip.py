@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 
 MODE: Final = 0o100644
 
+HOW_TO_VERIFY: Final = """\
+
+To verify this file, with no server and no network:
+
+  onrecord verify FILE --key VKEY
+
+or, with Python alone and nothing installed,
+
+  python3 onrecord-verify.py FILE --key VKEY
+
+Get the program and the verifier key from somewhere else than from this file or from
+whoever gave it to you. The organisation's server publishes both, the key under
+/.well-known/onrecord-keys and the program under /onrecord-verify.py; other servers of
+OnRecord give the program too, and it is free software. Without a key that you trust,
+a file can only be shown to agree with itself.
+"""
+"""The end of the README of every sealed ZIP."""
+
 Keep = Callable[[str, str], Awaitable[None]]
 """Stores a seal under the options of its export, when it is first made."""
 

@@ -152,20 +152,6 @@ This is a transcript of one chat{window}, as of position {as_of} of the record o
                            "missing" names attachments that could not be read
 
 What was lawfully erased is named as erased.
-
-To verify this file, with no server and no network:
-
-  onrecord verify FILE --key VKEY
-
-or, with Python alone and nothing installed,
-
-  python3 onrecord-verify.py FILE --key VKEY
-
-Get the program and the verifier key from somewhere else than from this file or from
-whoever gave it to you. The organisation's server publishes both, the key under
-/.well-known/onrecord-keys and the program under /onrecord-verify.py; other servers of
-OnRecord give the program too, and it is free software. Without a key that you trust,
-a file can only be shown to agree with itself.
 """
 
 
@@ -213,12 +199,13 @@ def _parts(transcript: Transcript, scene: ChatScene) -> list[Part]:
 
 def _readme(transcript: Transcript, parts: list[Part]) -> str:
     plan = transcript.plan
-    return README.format(
+    text = README.format(
         window=" (a part of it)" if transcript.is_window else "",
         as_of=plan.as_of,
         origin=plan.entity.origin,
         transcript=parts[0].name if len(parts) == 1 else "transcript-001.pdf …",
     )
+    return text + sealed_zip.HOW_TO_VERIFY
 
 
 def _manifest(
