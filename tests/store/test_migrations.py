@@ -1,6 +1,7 @@
 """Migrations that change what is stored already."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ def _before(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Let the program know no migration from `number` on."""
     everything = migrations.texts
 
-    def texts(dialect: Dialect) -> list[tuple[int, list[str]]]:
+    def texts(dialect: Dialect) -> Sequence[tuple[int, Sequence[str]]]:
         return [one for one in everything(dialect) if one[0] < number]
 
     monkeypatch.setattr(migrations, "texts", texts)

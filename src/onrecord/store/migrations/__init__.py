@@ -1,6 +1,8 @@
 """Migrations: numbered SQL texts, one for both engines, applied in order and never edited again."""
 
 import re
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
 
@@ -26,7 +28,8 @@ _TYPES: Final = {
 _WORD: Final = re.compile(r"\b(ID|INT|TEXT|BYTES|COMPACT|EMPTY)\b")
 
 
-def texts(dialect: Literal["sqlite", "postgresql"]) -> list[tuple[int, list[str]]]:
+@cache
+def texts(dialect: Literal["sqlite", "postgresql"]) -> Sequence[tuple[int, Sequence[str]]]:
     """Give every migration in order: its number and its statements for the engine."""
     types = _TYPES[dialect]
     found = []
