@@ -1,7 +1,6 @@
 """The PostgreSQL server of the tests, and throw-away databases on it."""
 
 import asyncio
-import io
 import itertools
 import os
 from collections.abc import Awaitable, Callable
@@ -35,8 +34,8 @@ _END_OTHERS: Final = """
 SCHEMA: Final = """
     WITH ours AS (
         SELECT oid, relname, relkind, reloptions FROM pg_class WHERE relnamespace NOT IN
-            ('pg_catalog'::regnamespace, 'information_schema'::regnamespace,
-             'pg_toast'::regnamespace)),
+            (SELECT oid FROM pg_namespace
+             WHERE nspname IN ('pg_catalog', 'information_schema', 'pg_toast', 'kept'))),
     said AS (
         SELECT concat_ws(' ', relname, relkind, reloptions) AS text FROM ours
         UNION ALL
@@ -49,9 +48,11 @@ SCHEMA: Final = """
         UNION ALL
         SELECT pg_get_indexdef(indexrelid) FROM ours JOIN pg_index ON indrelid = ours.oid
         UNION ALL
-        SELECT concat_ws(' ', 'more', (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_'),
+        SELECT concat_ws(' ', 'more',
+            (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^(pg_|kept$)'),
             (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_trigger),
-            (SELECT count(*) FROM pg_extension), (SELECT count(*) FROM pg_type)))
+            (SELECT count(*) FROM pg_extension),
+            (SELECT count(*) FROM pg_type WHERE typnamespace::regnamespace::text <> 'kept')))
     SELECT string_agg(text, '; ' ORDER BY text) FROM said"""
 """Everything of the schema that a test could have changed, as one text."""
 _numbers = itertools.count(1)
@@ -153,6 +154,7 @@ class Databases:
         connection = await asyncpg.connect(url)
         # It outlives every process of ours, though not the server: no test stops that one.
         await connection.execute(f"ALTER DATABASE {_name(url)} SET synchronous_commit = off")
+        await self._models[template].keep(connection)
         return _Lent(url, template, connection)
 
     def drop_all(self) -> None:
@@ -179,27 +181,30 @@ class _Model:
     """What a template holds: the state to which copies of it are put back."""
 
     schema: str
-    rows: dict[str, bytes]
-    """By table, in the binary form of COPY; empty for a table without rows."""
+    filled: tuple[str, ...]
+    """Tables with rows; each copy keeps these rows once more, in the schema `kept`."""
     sequences: str
     """The statements that set them."""
 
     @classmethod
     async def of(cls, connection: Any) -> "_Model":
         """Read the database."""
-        rows = {}
-        for (table,) in await connection.fetch(_TABLES):
-            if await connection.fetchval(f"SELECT EXISTS (SELECT 1 FROM {table})"):  # noqa: S608 - names of ours
-                file = io.BytesIO()
-                await connection.copy_from_table(table, output=file, format="binary")
-                rows[table] = file.getvalue()
-            else:
-                rows[table] = b""
+        tables = [table for (table,) in await connection.fetch(_TABLES)]
+        filled = [
+            table
+            for table in tables
+            if await connection.fetchval(f"SELECT EXISTS (SELECT 1 FROM {table})")  # noqa: S608 - names of ours
+        ]
         sequences = [
             f"SELECT setval('{name}', {last or 1}, {str(last is not None).lower()})"
             for name, last in await connection.fetch(_SEQUENCES)
         ]
-        return cls(await connection.fetchval(SCHEMA), rows, "; ".join(sequences))
+        return cls(await connection.fetchval(SCHEMA), tuple(filled), "; ".join(sequences))
+
+    async def keep(self, connection: Any) -> None:
+        """Put the rows aside, in a fresh copy of the template."""
+        copies = (f"CREATE TABLE kept.{table} AS TABLE {table}" for table in self.filled)
+        await connection.execute("; ".join(("CREATE SCHEMA kept", *copies)))
 
     async def restore(self, connection: Any) -> bool:
         """Make the database hold this again; False when its schema is another one by now.
@@ -211,12 +216,11 @@ class _Model:
             return False
         if await connection.fetchval(SCHEMA) != self.schema:
             return False
-        async with connection.transaction():
-            used = await connection.fetch(_USED)
-            await connection.execute("; ".join((*(_emptied(*one) for one in used), self.sequences)))
-            for table, rows in self.rows.items():
-                if rows:
-                    await connection.copy_to_table(table, source=io.BytesIO(rows), format="binary")
+        used = await connection.fetch(_USED)
+        emptied = (_emptied(*one) for one in used)
+        filled = (f"INSERT INTO {table} SELECT * FROM kept.{table}" for table in self.filled)  # noqa: S608 - names of ours
+        # Several statements in one are one transaction.
+        await connection.execute("; ".join((*emptied, *filled, self.sequences)))
         return True
 
 
